@@ -1,0 +1,5 @@
+"""Mailboxes connected through the Nylas v3 API, as tables analysts can trust."""
+
+from mail_pipeline.lake.connection import connect
+
+__all__ = ["connect"]

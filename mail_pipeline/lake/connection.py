@@ -1,0 +1,93 @@
+"""DuckDB connections to the lake: the writer's, and the one people query with."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import duckdb
+
+from mail_pipeline.errors import StopRun
+
+CATALOG = "lake"
+"""Name under which the lake is attached."""
+
+_EXTENSIONS = ("ducklake", "sqlite_scanner")
+_BUSY_TIMEOUT_MS = 30_000
+
+
+def catalog_path(data: Path) -> Path:
+    """Return where the catalog of a data folder lies."""
+    return data / "lake" / "catalog.sqlite"
+
+
+def tables_path(data: Path) -> Path:
+    """Return the folder that holds the Parquet files of a data folder."""
+    return data / "lake" / "tables"
+
+
+def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the lake for reading, beside any number of writers.
+
+    Every statement sees one consistent snapshot. `data` is the data folder; without it
+    `MAIL_PIPELINE_DATA` counts, then `data/`, then, where that holds no lake, the demo's `data/demo`.
+    Nothing is downloaded. Raises StopRun, naming the folder, where there is no lake.
+    """
+    folder = _data_folder(data)
+    if not catalog_path(folder).exists():
+        raise StopRun(
+            f"There is no lake in {folder.resolve()}",
+            next_step="Run `mail-pipeline demo` or `mail-pipeline backfill --all` first, "
+            "or set MAIL_PIPELINE_DATA to the folder that has one.",
+        )
+    connection = open_duckdb()
+    attach(connection, folder, read_only=True)
+    return connection
+
+
+def open_duckdb() -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB with the lake's extensions, from their wheels, signatures checked."""
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
+    for name in _EXTENSIONS:
+        connection.load_extension(str(_extension_file(name)))
+    connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+    return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, data: Path, *, read_only: bool) -> None:
+    """Attach the lake of a data folder and make it the default catalog."""
+    options = ["READ_ONLY"] if read_only else [f"DATA_PATH '{_quoted(tables_path(data))}/'"]
+    options += [f"META_BUSY_TIMEOUT {_BUSY_TIMEOUT_MS}"]
+    if not read_only:
+        options += ["META_JOURNAL_MODE 'WAL'"]
+    # ATTACH takes no parameters; the path is ours, quoted.
+    connection.execute(
+        f"ATTACH 'ducklake:sqlite:{_quoted(catalog_path(data))}' AS {CATALOG} ({', '.join(options)})"
+    )
+    connection.execute(f"USE {CATALOG}")
+
+
+def _quoted(path: Path) -> str:
+    return str(path.resolve()).replace("'", "''")
+
+
+def _extension_file(name: str) -> Path:
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is None or spec.origin is None:
+        raise StopRun(
+            f"The wheel of DuckDB's extension {name} is not installed",
+            next_step=f"Install duckdb-extension-{name.replace('_', '-')}=={duckdb.__version__}.",
+        )
+    return Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+
+
+def _data_folder(data: str | Path | None) -> Path:
+    if data is not None:
+        return Path(data)
+    if chosen := os.environ.get("MAIL_PIPELINE_DATA"):
+        return Path(chosen)
+    demo = Path("data/demo")
+    if not catalog_path(Path("data")).exists() and catalog_path(demo).exists():
+        return demo
+    return Path("data")

@@ -1,0 +1,62 @@
+"""What a disk may answer, classed by what the caller should do."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from mail_pipeline.errors import RetryLater, StopRun
+
+
+@contextmanager
+def disk_errors(data: Path) -> Iterator[None]:
+    """Turn what a full, read-only or busy disk answers into errors that say the next step."""
+    try:
+        yield
+    except OSError as error:
+        raise _disk_error(error, data) or error from error
+    except duckdb.Error as error:
+        raise _duckdb_error(error, data) or error from error
+
+
+def _disk_error(error: OSError, data: Path) -> StopRun | None:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(data)
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return _read_only(data)
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return StopRun(
+            f"The data folder {data} cannot be made: a file stands in its way",
+            next_step="Move that file, or set MAIL_PIPELINE_DATA to another folder.",
+        )
+    return None
+
+
+def _duckdb_error(error: duckdb.Error, data: Path) -> StopRun | RetryLater | None:
+    text = str(error).lower()
+    if "no space left" in text or "disk is full" in text or "disk full" in text:
+        return _full(data)
+    if "readonly database" in text or "read-only" in text or "permission denied" in text:
+        return _read_only(data)
+    if "database is locked" in text:
+        return RetryLater(
+            f"The catalog of {data} is locked by a program that does not take the write lock",
+            next_step="Close other tools that have the catalog open for writing; the work goes on by itself.",
+        )
+    return None
+
+
+def _full(data: Path) -> StopRun:
+    return StopRun(
+        f"The disk that holds {data} is full; everything committed is safe",
+        next_step="Free some space, then run the same command again: it goes on where it stopped.",
+    )
+
+
+def _read_only(data: Path) -> StopRun:
+    return StopRun(
+        f"The data folder {data} cannot be written",
+        next_step="Give this user the right to write there, or set MAIL_PIPELINE_DATA to another folder.",
+    )

@@ -1,0 +1,61 @@
+"""Bringing a lake to the version this code writes, one step in one transaction."""
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from mail_pipeline.errors import StopRun
+from mail_pipeline.lake import schema
+
+STEPS: Mapping[int, Sequence[str]] = {}
+"""For each version after the first, the statements that lead to it from the one before."""
+
+
+def version_of(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return the version of the attached lake, 0 for one without tables."""
+    try:
+        found = connection.execute("SELECT max(version) FROM schema_versions").fetchone()
+    except duckdb.CatalogException:
+        return 0
+    return int(found[0]) if found and found[0] is not None else 0
+
+
+def migrate(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    target: int = schema.VERSION,
+    steps: Mapping[int, Sequence[str]] = STEPS,
+) -> None:
+    """Bring the attached lake to version `target`: a new one at once, an older one step by step.
+
+    Each step is whole or not done, so a crash leaves an older version and the next start goes on. Views are
+    made anew each time the version changes. Raises StopRun where the lake is newer than `target`.
+    """
+    current = version_of(connection)
+    if current > target:
+        raise StopRun(
+            f"The lake was written by a newer mail_pipeline: its schema version is {current}, "
+            f"this program knows {target}",
+            next_step="Update mail_pipeline, or set MAIL_PIPELINE_DATA to another folder.",
+        )
+    while current < target:
+        following = target if current == 0 else current + 1
+        statements = _creation() if current == 0 else [*steps[following], *_views()]
+        connection.execute("BEGIN")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_versions VALUES (?, now())", [following])
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        current = following
+
+
+def _creation() -> list[str]:
+    return [*(line for table in schema.STORED for line in table.ddl()), *_views()]
+
+
+def _views() -> list[str]:
+    return [line for view in schema.VIEWS for line in view.ddl()]

@@ -1,0 +1,375 @@
+"""Every table, view and column of the lake, described once.
+
+The DDL, the comments readers see in DuckDB and the column schemas in the Dagster UI all come from here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+_ARROW_TYPES: dict[str, pa.DataType] = {
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "INTEGER": pa.int32(),
+    "JSON": pa.string(),
+    "TIMESTAMPTZ": pa.timestamp("us", tz="UTC"),
+    "UBIGINT": pa.uint64(),
+    "VARCHAR": pa.string(),
+    "VARCHAR[]": pa.list_(pa.string()),
+}
+
+VERSION = 1
+"""Schema version this code writes; a lake of a newer one is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its DuckDB type and what it holds."""
+
+    name: str
+    type: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table or, where `select` is given, one view.
+
+    `sorted_by` is the order in which upkeep lays rows down, so that readers skip files.
+    """
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    sorted_by: tuple[str, ...] = ()
+    select: str | None = field(default=None, repr=False)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Return the names of the columns in their stored order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """Return the Arrow schema in which rows are handed to the lake."""
+        return pa.schema([pa.field(column.name, _ARROW_TYPES[column.type]) for column in self.columns])
+
+    def ddl(self) -> Iterator[str]:
+        """Yield the statements that create this table or view with its comments."""
+        if self.select is not None:
+            yield f"CREATE OR REPLACE VIEW {self.name} AS {self.select}"
+            yield f"COMMENT ON VIEW {self.name} IS {_literal(self.description)}"
+            return
+        columns = ", ".join(f"{column.name} {column.type}" for column in self.columns)
+        yield f"CREATE TABLE IF NOT EXISTS {self.name} ({columns})"
+        yield f"COMMENT ON TABLE {self.name} IS {_literal(self.description)}"
+        for column in self.columns:
+            yield f"COMMENT ON COLUMN {self.name}.{column.name} IS {_literal(column.description)}"
+        if self.sorted_by:
+            yield f"ALTER TABLE {self.name} SET SORTED BY ({', '.join(self.sorted_by)})"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _columns(*columns: tuple[str, str, str]) -> tuple[Column, ...]:
+    return tuple(Column(*column) for column in columns)
+
+
+_GRANT_ID = ("grant_id", "VARCHAR", "The connected account; ids below are unique only within it.")
+_MESSAGE_ID = ("message_id", "VARCHAR", "The message, as in `messages.id`.")
+_OBSERVED_AT = ("observed_at", "TIMESTAMPTZ", "Provider's clock at the newest observation of this row.")
+_RETURNED_AT = ("returned_at", "TIMESTAMPTZ", "When it came back after it had been gone; null for never.")
+_DELETED_AT = ("deleted_at", "TIMESTAMPTZ", "When it was found to be gone; null while it exists.")
+_EXTRA = ("extra", "JSON", "Fields of the API this schema has no column for, as they came.")
+
+_GRANT_COLUMNS = _columns(
+    ("id", "VARCHAR", "The grant: one connected account."),
+    ("provider", "VARCHAR", "google, microsoft, ews, imap, yahoo, icloud or another name of the API."),
+    ("email", "VARCHAR", "Address of the account; null for accounts without one."),
+    ("status", "VARCHAR", "valid, or invalid when the owner must connect again."),
+    ("scopes", "VARCHAR[]", "What the owner allowed."),
+    ("per_folder", "BOOLEAN", "True where old mail is only reached folder by folder (IMAP, Yahoo, iCloud)."),
+    ("created_at", "TIMESTAMPTZ", "When the account was connected."),
+    ("updated_at", "TIMESTAMPTZ", "When its owner last authenticated; not when it last synced."),
+    _EXTRA,
+    _OBSERVED_AT,
+)
+_FOLDER_COLUMNS = _columns(
+    _GRANT_ID,
+    ("id", "VARCHAR", "The folder or label, as messages refer to it."),
+    ("name", "VARCHAR", "Name people see."),
+    (
+        "role",
+        "VARCHAR",
+        "inbox, sent, drafts, trash, junk, archive, all, starred, important; else null.",
+    ),
+    ("parent_id", "VARCHAR", "Folder above it, where the provider nests (Microsoft, EWS)."),
+    ("total_count", "BIGINT", "Messages the provider says it holds."),
+    ("unread_count", "BIGINT", "Unread messages the provider says it holds."),
+    ("attributes", "VARCHAR[]", "Special-use attributes such as \\Sent, as the API gave them."),
+    (
+        "partition_key",
+        "VARCHAR",
+        "Partition that backfills this folder; null where one pass covers all.",
+    ),
+    _EXTRA,
+    _OBSERVED_AT,
+)
+_MESSAGE_COLUMNS = _columns(
+    _GRANT_ID,
+    ("id", "VARCHAR", "Message id of the API, byte for byte; unique within the grant."),
+    ("thread_id", "VARCHAR", "Conversation the provider put it in."),
+    ("subject", "VARCHAR", "Subject line."),
+    ("from_name", "VARCHAR", "Name of the first sender."),
+    ("from_address", "VARCHAR", "Address of the first sender as given."),
+    ("date", "TIMESTAMPTZ", "When the mail server received it, whole seconds (not the Date header)."),
+    ("folders", "VARCHAR[]", "Ids of all folders or labels it is in, sorted."),
+    ("unread", "BOOLEAN", "Not read yet."),
+    ("starred", "BOOLEAN", "Starred or flagged."),
+    ("snippet", "VARCHAR", "First words of the text."),
+    ("has_attachments", "BOOLEAN", "At least one attachment, inline ones included."),
+    ("attachment_count", "INTEGER", "Number of attachments, inline ones included."),
+    ("attachment_bytes", "BIGINT", "Their sizes added up; sizes are approximate (Microsoft above all)."),
+    ("body_bytes", "BIGINT", "Size of the body in UTF-8; null while no body has been seen."),
+    ("body_hash", "UBIGINT", "First 8 bytes of the body's SHA-256, big-endian; tells an edit from a repeat."),
+    _EXTRA,
+    _OBSERVED_AT,
+)
+_MESSAGE_STATE = _columns(
+    (
+        "field_times",
+        "VARCHAR",
+        "Unix seconds of fields older than observed_at, null for never seen.",
+    ),
+    ("folder_times", "JSON", "Unix seconds a folder pass saw (or, negative, missed) the message."),
+    _DELETED_AT,
+)
+_CHECKPOINT_COLUMNS = _columns(
+    ("partition_key", "VARCHAR", "The partition: GRANT, GRANT/FOLDER or GRANT/@recent."),
+    ("version", "BIGINT", "Grows by one with each checkpoint of the partition; the newest counts."),
+    ("fence", "BIGINT", "Fencing number of the lease it was written under."),
+    _GRANT_ID,
+    ("folder_id", "VARCHAR", "True id of the folder; null where one pass covers the grant."),
+    ("state", "VARCHAR", "registered, listing, complete, paused or failed."),
+    ("pass", "INTEGER", "How many times the mailbox has been listed from its top."),
+    ("cursor", "VARCHAR", "Cursor of the next page to fetch; null before the first and after the last."),
+    ("listed_before", "TIMESTAMPTZ", "Upper bound the list in progress was asked with; null for none."),
+    ("pages", "BIGINT", "Pages stored in this pass."),
+    ("messages", "BIGINT", "Messages stored by this partition that no other had stored before."),
+    ("ids_seen", "BIGINT", "Messages listed in this pass, repeats included."),
+    ("oldest", "TIMESTAMPTZ", "Oldest date reached in this pass."),
+    ("newest", "TIMESTAMPTZ", "Newest date seen in this pass."),
+    ("since", "TIMESTAMPTZ", "Backfilled no further back than this; null means to the first message."),
+    ("pass_started", "TIMESTAMPTZ", "Provider's clock at the first request of this pass."),
+    ("first_fetch", "TIMESTAMPTZ", "When the first page was ever stored."),
+    ("last_fetch", "TIMESTAMPTZ", "When the last page was stored."),
+    ("requests", "BIGINT", "HTTP requests spent, tries included."),
+    ("body_bytes", "BIGINT", "Bytes of JSON received."),
+    ("quota_units", "BIGINT", "Provider quota units spent, where the API reports them."),
+    ("dead_letters", "BIGINT", "Records that could not be read and lie in dead_letters."),
+    ("subscribed", "BOOLEAN", "A webhook was active before the first page, so nothing fell between."),
+    ("reason", "VARCHAR", "Why it is paused or failed."),
+    ("next_step", "VARCHAR", "What to do about it."),
+    ("until", "TIMESTAMPTZ", "A paused mailbox is tried again after this."),
+    ("updated_at", "TIMESTAMPTZ", "When this checkpoint was written."),
+)
+
+
+def _select(columns: tuple[Column, ...], source: str) -> str:
+    return f"SELECT {', '.join(column.name for column in columns)} FROM {source} WHERE deleted_at IS NULL"
+
+
+_MAILBOXES = """
+WITH newest AS (
+    SELECT * FROM checkpoints QUALIFY row_number() OVER (PARTITION BY partition_key ORDER BY version DESC) = 1
+), counted AS (
+    SELECT grant_id, sum(total_count)::BIGINT AS total FROM all_folders
+    WHERE deleted_at IS NULL GROUP BY grant_id
+), expected AS (
+    SELECT g.id AS partition_key, g.id AS grant_id, NULL AS folder_id, NULL AS folder_name,
+        CASE WHEN g.provider IN ('microsoft', 'ews') THEN c.total END AS reported,
+        g.provider, g.created_at, g.returned_at, g.deleted_at IS NULL AS active
+    FROM all_grants g LEFT JOIN counted c ON c.grant_id = g.id
+    WHERE NOT g.per_folder AND g.provider NOT IN ('virtual-calendar', 'zoom')
+    UNION ALL
+    SELECT f.partition_key, g.id, f.id, f.name, f.total_count, g.provider, g.created_at,
+        greatest(g.returned_at, f.returned_at), g.deleted_at IS NULL AND f.deleted_at IS NULL
+    FROM all_folders f JOIN all_grants g ON g.id = f.grant_id
+    WHERE g.per_folder AND f.partition_key IS NOT NULL
+    UNION ALL
+    SELECT g.id || '/@recent', g.id, NULL, NULL, NULL, g.provider, g.created_at, g.returned_at,
+        g.deleted_at IS NULL
+    FROM all_grants g WHERE g.per_folder
+)
+SELECT e.partition_key, e.grant_id, e.provider, e.folder_id, e.folder_name, e.active,
+    CASE WHEN coalesce(n.updated_at >= e.returned_at, n.state IS NOT NULL) THEN n.state
+        ELSE 'registered' END AS state,
+    coalesce(n.pass, 0) AS pass, n.cursor, coalesce(n.pages, 0) AS pages,
+    coalesce(n.messages, 0) AS messages, coalesce(n.ids_seen, 0) AS ids_seen, e.reported, n.oldest, n.newest,
+    n.since, n.first_fetch, n.last_fetch, coalesce(n.requests, 0) AS requests,
+    coalesce(n.body_bytes, 0) AS body_bytes, coalesce(n.quota_units, 0) AS quota_units,
+    coalesce(n.dead_letters, 0) AS dead_letters, coalesce(n.subscribed, false) AS subscribed,
+    n.reason, n.next_step, n.until, n.updated_at
+FROM expected e LEFT JOIN newest n USING (partition_key)
+ORDER BY e.created_at, e.grant_id, e.folder_id IS NOT NULL, e.partition_key
+"""
+
+_CHECKPOINTED = {column.name: column for column in _CHECKPOINT_COLUMNS}
+_MAILBOX_COLUMNS = (
+    *_columns(
+        ("partition_key", "VARCHAR", "The partition in Dagster: GRANT, GRANT/FOLDER or GRANT/@recent."),
+        _GRANT_ID,
+        ("provider", "VARCHAR", "Provider of the grant."),
+        ("folder_id", "VARCHAR", "True id of the folder; null where one pass covers the grant."),
+        ("folder_name", "VARCHAR", "Name people see."),
+        ("active", "BOOLEAN", "The grant, and the folder if any, exist now."),
+        ("state", "VARCHAR", "registered, listing, complete, paused or failed."),
+    ),
+    *(_CHECKPOINTED[name] for name in ("pass", "cursor", "pages", "messages", "ids_seen")),
+    Column("reported", "BIGINT", "Messages the provider says it holds, where that can be compared."),
+    *(
+        _CHECKPOINTED[name]
+        for name in (
+            "oldest",
+            "newest",
+            "since",
+            "first_fetch",
+            "last_fetch",
+            "requests",
+            "body_bytes",
+            "quota_units",
+            "dead_letters",
+            "subscribed",
+            "reason",
+            "next_step",
+            "until",
+            "updated_at",
+        )
+    ),
+)
+
+STORED = (
+    Table(
+        "schema_versions",
+        "Which versions of this schema the lake has had.",
+        _columns(
+            ("version", "INTEGER", "Schema version."),
+            ("applied_at", "TIMESTAMPTZ", "When the lake was brought to it."),
+        ),
+    ),
+    Table(
+        "all_grants",
+        "Connected accounts, gone ones too.",
+        (*_GRANT_COLUMNS, *_columns(_RETURNED_AT, _DELETED_AT)),
+    ),
+    Table(
+        "all_folders",
+        "Folders and labels, gone ones too.",
+        (*_FOLDER_COLUMNS, *_columns(_RETURNED_AT, _DELETED_AT)),
+        sorted_by=("grant_id", "id"),
+    ),
+    Table(
+        "all_messages",
+        "Messages, deleted ones too, with what the merge needs to know.",
+        (*_MESSAGE_COLUMNS, *_MESSAGE_STATE),
+        sorted_by=("grant_id", "date"),
+    ),
+    Table(
+        "message_bodies",
+        "Bodies, apart from the rest because they are 27 times its size.",
+        _columns(
+            _GRANT_ID,
+            ("id", "VARCHAR", "The message, as in `messages.id`."),
+            ("body", "VARCHAR", "Body as the provider gave it: HTML where there is some, else plain text."),
+        ),
+    ),
+    Table(
+        "message_participants",
+        "Who wrote to whom: one row per message, role and position.",
+        _columns(
+            _GRANT_ID,
+            _MESSAGE_ID,
+            ("role", "VARCHAR", "from, to, cc, bcc or reply_to."),
+            ("position", "INTEGER", "Place in the list, from 0."),
+            ("name", "VARCHAR", "Display name in this message."),
+            ("address", "VARCHAR", "Address as given."),
+            ("address_canonical", "VARCHAR", "Address trimmed and in lower case, to group by."),
+            ("domain", "VARCHAR", "Part after the @, in lower case."),
+        ),
+        sorted_by=("grant_id", "message_id"),
+    ),
+    Table(
+        "message_folders",
+        "Which message is in which folder now.",
+        _columns(
+            _GRANT_ID,
+            _MESSAGE_ID,
+            ("folder_id", "VARCHAR", "The folder, as in `folders.id`."),
+        ),
+        sorted_by=("grant_id", "folder_id"),
+    ),
+    Table(
+        "attachments",
+        "What the API tells of attachments; never their bytes.",
+        _columns(
+            _GRANT_ID,
+            _MESSAGE_ID,
+            (
+                "position",
+                "INTEGER",
+                "Place in the message, from 0; with the message the key, as ids may change.",
+            ),
+            ("id", "VARCHAR", "Attachment id of the API."),
+            ("filename", "VARCHAR", "File name."),
+            ("content_type", "VARCHAR", "Content type with its parameters, as given."),
+            ("size", "BIGINT", "Bytes, approximate."),
+            ("is_inline", "BOOLEAN", "Shown inside the body."),
+            ("content_id", "VARCHAR", "Id the body refers to."),
+            ("content_disposition", "VARCHAR", "inline or attachment, where given."),
+        ),
+        sorted_by=("grant_id", "message_id"),
+    ),
+    Table(
+        "checkpoints",
+        "Each mailbox's way, appended with every commit; `mailboxes` shows the newest.",
+        _CHECKPOINT_COLUMNS,
+    ),
+    Table(
+        "dead_letters",
+        "Records that could not be read, kept raw with the reason.",
+        _columns(
+            _GRANT_ID,
+            ("partition_key", "VARCHAR", "Partition whose page it was on."),
+            ("object", "VARCHAR", "message, folder or grant."),
+            ("object_id", "VARCHAR", "Its id, where that could be read."),
+            ("reason", "VARCHAR", "The field, what was expected and what came."),
+            ("stored", "BOOLEAN", "True where the record was stored after a repair, false where it was not."),
+            ("raw", "VARCHAR", "The record as JSON."),
+            _OBSERVED_AT,
+        ),
+    ),
+)
+"""The tables, in the order in which they are created."""
+
+VIEWS = (
+    Table("grants", "Connected accounts.", _GRANT_COLUMNS, select=_select(_GRANT_COLUMNS, "all_grants")),
+    Table("folders", "Folders and labels.", _FOLDER_COLUMNS, select=_select(_FOLDER_COLUMNS, "all_folders")),
+    Table(
+        "messages",
+        "Messages that exist, one row per (grant_id, id).",
+        _MESSAGE_COLUMNS,
+        select=_select(_MESSAGE_COLUMNS, "all_messages"),
+    ),
+    Table(
+        "mailboxes",
+        "The ledger: where each partition stands and how it got there.",
+        _MAILBOX_COLUMNS,
+        select=_MAILBOXES,
+    ),
+)
+"""What people query where the tables keep more than they want to see."""
+
+TABLES = {table.name: table for table in (*STORED, *VIEWS)}

@@ -1,0 +1,40 @@
+"""The client of the Nylas v3 API: grants, folders and messages as pages."""
+
+from mail_pipeline.nylas.client import NylasClient
+from mail_pipeline.nylas.clock import Cancelled, Clock
+from mail_pipeline.nylas.errors import (
+    CursorRejected,
+    GrantRejected,
+    KeyRejected,
+    MalformedPage,
+    NotFound,
+    NotNylas,
+    ProviderUnavailable,
+    Throttled,
+    Unreachable,
+    Unsupported,
+)
+from mail_pipeline.nylas.grant import GrantClient, MessageQuery
+from mail_pipeline.nylas.pacing import Limits, Pace
+from mail_pipeline.nylas.pages import Page
+
+__all__ = [
+    "Cancelled",
+    "Clock",
+    "CursorRejected",
+    "GrantClient",
+    "GrantRejected",
+    "KeyRejected",
+    "Limits",
+    "MalformedPage",
+    "MessageQuery",
+    "NotFound",
+    "NotNylas",
+    "NylasClient",
+    "Pace",
+    "Page",
+    "ProviderUnavailable",
+    "Throttled",
+    "Unreachable",
+    "Unsupported",
+]

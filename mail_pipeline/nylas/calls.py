@@ -1,0 +1,167 @@
+"""One request, sent again and again until it brings a page or trying on makes no sense."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mail_pipeline.errors import RetryLater
+from mail_pipeline.nylas.clock import Clock
+from mail_pipeline.nylas.errors import Throttled
+from mail_pipeline.nylas.failures import LATER_STEP, Failure, broken, refused, unreadable
+from mail_pipeline.nylas.pacing import Limits, Pace
+from mail_pipeline.nylas.pages import Envelope, Page, Shape, UnreadableError, read_envelope
+from mail_pipeline.nylas.provider_clock import ProviderClock
+from mail_pipeline.nylas.quota import LIST_UNITS, MESSAGE_UNITS
+from mail_pipeline.nylas.redaction import shown_request
+from mail_pipeline.nylas.transport import Answer, Transport
+
+_UNITS_HEADER = "Nylas-Gmail-Quota-Usage"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One GET: what is sent, how it may be shown, and what it is expected to cost."""
+
+    path: str
+    """Percent-encoded, from `/v3` on."""
+    shown_path: str
+    """The same for people: without ids of messages."""
+    parameters: Mapping[str, str | int]
+    shape: Shape
+    cost: int
+    interval: float
+    """Least seconds until the grant's next request starts."""
+    lists_messages: bool = False
+
+    @property
+    def limit(self) -> int | None:
+        """The page size asked for, where it is a list."""
+        limit = self.parameters.get("limit")
+        return limit if isinstance(limit, int) else None
+
+    @property
+    def shown(self) -> str:
+        """The request without any value that could be mail."""
+        return shown_request(self.shown_path, self.parameters)
+
+
+class Caller:
+    """Sends the requests of one grant, or of the application, at its pace. Thread-safe."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        pace: Pace,
+        *,
+        provider_clock: ProviderClock,
+        clock: Clock,
+        limits: Limits,
+        check_key: Callable[[], None] | None = None,
+    ) -> None:
+        """`check_key` raises if the key itself is refused; None for the application's own requests."""
+        self._transport = transport
+        self._pace = pace
+        self._provider_clock = provider_clock
+        self._clock = clock
+        self._limits = limits
+        self._check_key = check_key
+
+    def fetch(
+        self,
+        build: Callable[[], Request],
+        *,
+        patience: float | None = None,
+        too_slow: Callable[[int], None] | None = None,
+    ) -> Page:
+        """Return the page that the request brings.
+
+        `build` makes the request anew for each try, so that a smaller page can be asked for after
+        `too_slow` was told the size that took too long. `patience`: seconds of trying again, counted
+        from the first failure. Raises the errors of `nylas.errors`, and Cancelled.
+        """
+        failures = unreadable_answers = 0
+        give_up_at = 0.0
+        patience = self._limits.patience if patience is None else patience
+        while True:
+            request = build()
+            if not failures:
+                self._refuse_if_held(request, patience)
+            outcome = self._try(request, failures + 1)
+            if isinstance(outcome, Page):
+                return outcome
+            failures += 1
+            unreadable_answers += outcome.retry == "few times"
+            if outcome.unauthorized and self._check_key:
+                self._check_key()
+            if outcome.retry == "never" or unreadable_answers > self._limits.malformed_retries:
+                raise outcome.error
+            if outcome.too_slow and too_slow and request.limit:
+                too_slow(request.limit)
+            now = self._clock.monotonic()
+            if failures == 1:
+                give_up_at = now + patience
+            delay = min(outcome.wait or self._limits.backoff(failures), self._limits.longest_hold)
+            self._pace.hold(delay)
+            if now + delay > give_up_at:
+                if isinstance(outcome.error, RetryLater):
+                    outcome.error.retry_after = delay
+                raise outcome.error
+
+    def _refuse_if_held(self, request: Request, patience: float) -> None:
+        left = self._pace.hold_left
+        if left > patience:
+            text = f"{request.shown} was not sent: the provider asked for {left:.0f} s of peace"
+            raise Throttled(text, next_step=LATER_STEP, retry_after=left)
+
+    def _try(self, request: Request, number: int) -> Page | Failure:
+        with self._pace.turn(request.cost, request.interval) as turn:
+            answer = self._transport.get(request.path, request.parameters)
+            if not isinstance(answer, Answer):
+                return broken(request.shown, answer)
+            turn.units = self._units(answer, request.cost)
+            if answer.status != 200:
+                failure = self._refused(request, answer)
+                if failure.throttled:
+                    turn.units = self._units(answer, 0)
+                    self._pace.throttled()
+                return failure
+            try:
+                envelope = read_envelope(answer.body, request.shape)
+            except UnreadableError as error:
+                return unreadable(request.shown, answer, error, application=self._check_key is None)
+            self._provider_clock.learn(answer.headers.get("Date"), answer.received)
+            turn.units = units = self._units(answer, self._estimate(request, envelope))
+            self._pace.served(
+                len(answer.body),
+                messages=len(envelope.records) if request.lists_messages else None,
+                units=units,
+            )
+        return Page(
+            records=envelope.records,
+            next_cursor=envelope.next_cursor,
+            observed_at=int(self._provider_clock.at(answer.sent)),
+            body_bytes=len(answer.body),
+            quota_units=units,
+            request_id=envelope.request_id or answer.headers.get("x-request-id", ""),
+            requests=number,
+            limit=envelope.limit,
+        )
+
+    def _refused(self, request: Request, answer: Answer) -> Failure:
+        return refused(
+            request.shown,
+            answer,
+            application=self._check_key is None,
+            cursor_sent="page_token" in request.parameters,
+            provider_now=self._provider_clock.at(answer.received),
+        )
+
+    def _estimate(self, request: Request, envelope: Envelope) -> int:
+        if not self._pace.counts_units:
+            return 0
+        if request.shape == "object":
+            return MESSAGE_UNITS
+        return LIST_UNITS + MESSAGE_UNITS * len(envelope.records)
+
+    def _units(self, answer: Answer, otherwise: int) -> int:
+        header = answer.headers.get(_UNITS_HEADER, "").strip()
+        return int(header) if header.isdecimal() and len(header) < 10 else otherwise

@@ -1,0 +1,51 @@
+"""What can go wrong at the API, classed by what the caller should do.
+
+Every text is built from the method, the path without message ids, the status, Nylas' error type
+and the request id. The answer's own words are left out: they may quote mail.
+"""
+
+from mail_pipeline.errors import MailPipelineError, RetryLater, SkipMailbox, StopRun
+
+
+class KeyRejected(StopRun):
+    """The API key itself does not work: nothing can go on."""
+
+
+class NotNylas(StopRun):
+    """Something answers at the address, but not as the Nylas v3 API does."""
+
+
+class Unreachable(StopRun):
+    """Nothing answers at the address at all. Raised by `NylasClient.check` alone."""
+
+
+class Throttled(RetryLater):
+    """The provider or Nylas asked for less, for longer than one request is retried."""
+
+
+class ProviderUnavailable(RetryLater):
+    """No usable answer (5xx, timeouts, broken connections) for as long as one request is retried."""
+
+
+class NoAnswer(ProviderUnavailable):
+    """Not even an error came back: no connection, or one that broke or stayed silent."""
+
+
+class MalformedPage(RetryLater):
+    """An answer stayed unreadable through several tries. The text names the JSON path."""
+
+
+class GrantRejected(SkipMailbox):
+    """The key works but this grant does not: its owner has to reconnect it."""
+
+
+class NotFound(SkipMailbox):
+    """The grant, folder or message does not exist, or no longer."""
+
+
+class Unsupported(SkipMailbox):
+    """The provider behind this grant cannot do what was asked (400, 422)."""
+
+
+class CursorRejected(MailPipelineError):
+    """The cursor sent is not accepted (any more): resume by time, or list again from the start."""

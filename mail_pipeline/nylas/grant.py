@@ -1,0 +1,165 @@
+"""A grant's folders and messages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+from mail_pipeline.nylas.calls import Caller, Request
+from mail_pipeline.nylas.errors import MalformedPage, NotFound
+from mail_pipeline.nylas.pacing import Limits, Pace
+from mail_pipeline.nylas.page_size import PageSize
+from mail_pipeline.nylas.pages import Page
+from mail_pipeline.nylas.redaction import shown_grant
+from mail_pipeline.nylas.transport import Transport, encoded
+
+
+@dataclass(frozen=True)
+class MessageQuery:
+    """Which messages of a mailbox to list, newest first. Times are unix seconds (reference: 3.1).
+
+    A cursor belongs to the query that brought it: go on with the very same one.
+    """
+
+    folder_id: str | None = None
+    query_imap: bool = False
+    """Ask the IMAP server itself, not Nylas' 90-day cache; needs `folder_id`."""
+    received_after: int | None = None
+    received_before: int | None = None
+    select: tuple[str, ...] = ()
+    """Top-level fields to fetch; empty: all."""
+
+    def __post_init__(self) -> None:
+        """Refuse what the API would answer with 400, or worse, with more than was asked for."""
+        if self.folder_id == "":
+            raise ValueError("folder_id is empty: the API would list the whole mailbox; use None for that")
+        if self.query_imap and self.folder_id is None:
+            raise ValueError("query_imap lists one folder: give its folder_id")
+
+    def parameters(self) -> dict[str, str | int]:
+        """Return the query's URL parameters, not yet encoded."""
+        asked = {
+            "in": self.folder_id,
+            "query_imap": "true" if self.query_imap else None,
+            "received_after": self.received_after,
+            "received_before": self.received_before,
+            "select": ",".join(self.select) or None,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
+
+
+class GrantClient:
+    """One grant's mailbox, read at the pace its provider allows; made by `NylasClient.grant`.
+
+    Thread-safe. Every method may raise the errors of `nylas.errors`, and Cancelled.
+    """
+
+    def __init__(
+        self,
+        grant_id: str,
+        *,
+        transport: Transport,
+        caller: Caller,
+        pace: Pace,
+        page_size: PageSize,
+        limits: Limits,
+    ) -> None:
+        """Take over `transport`; `pace` and `page_size` are the grant's own and outlive this client."""
+        self.pace = pace
+        self._path = f"/v3/grants/{encoded(grant_id)}"
+        self._shown_path = f"/v3/grants/{shown_grant(grant_id)}"
+        self._transport = transport
+        self._caller = caller
+        self._page_size = page_size
+        self._limits = limits
+
+    def folders(self) -> Iterator[Page]:
+        """Yield the pages of all folders or labels; the API's own default ends after 50."""
+        cursors: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = self._list("/folders", {}, cursor, None, lists_messages=False)
+            yield page
+            if page.next_cursor is None:
+                return
+            if page.next_cursor in cursors:
+                text = f"GET {self._shown_path}/folders gave the same cursor twice and would not end"
+                raise MalformedPage(text, next_step="Refresh the folders again later.")
+            cursor = page.next_cursor
+            cursors.add(cursor)
+
+    def messages(
+        self, query: MessageQuery = MessageQuery(), *, cursor: str | None = None, limit: int | None = None
+    ) -> Page:
+        """Return one page of messages, from the start or from where `cursor` says.
+
+        `limit` may only make pages smaller than the provider allows; they also shrink by themselves
+        to suit a quota or a slow provider. Raises CursorRejected if the cursor is not accepted.
+        """
+        return self._list("/messages", query.parameters(), cursor, limit, lists_messages=True)
+
+    def message(self, message_id: str, *, folder_id: str | None = None, query_imap: bool = False) -> Page:
+        """Return one message as a page of one record. Raises NotFound if it is not there.
+
+        On IMAP a message that exists may not be found either (reference: nylas-api 3.5).
+        `query_imap` asks the IMAP server itself, in `folder_id`.
+        """
+        if not message_id:
+            raise NotFound(
+                f"GET {self._shown_path}/messages/<message>: a message without id cannot be asked for"
+            )
+        asked: dict[str, str | int] = {"in": folder_id} if folder_id else {}
+        if query_imap:
+            asked["query_imap"] = "true"
+        request = Request(
+            path=f"{self._path}/messages/{encoded(message_id)}",
+            shown_path=f"{self._shown_path}/messages/<message>",
+            parameters=asked,
+            shape="object",
+            cost=self.pace.cost(1),
+            interval=self._limits.item_interval,
+        )
+        return self._caller.fetch(lambda: request)
+
+    def close(self) -> None:
+        """Close this grant's connections."""
+        self._transport.close()
+
+    def __enter__(self) -> "GrantClient":
+        """Return itself; leaving closes the connections."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def _list(
+        self,
+        what: str,
+        parameters: dict[str, str | int],
+        cursor: str | None,
+        limit: int | None,
+        *,
+        lists_messages: bool,
+    ) -> Page:
+        if cursor:
+            parameters["page_token"] = cursor
+
+        def build() -> Request:
+            size = self._page_size.limit(limit)
+            if lists_messages:
+                size = self.pace.page_size(size)
+            return Request(
+                path=self._path + what,
+                shown_path=self._shown_path + what,
+                parameters={"limit": size, **parameters},
+                shape="array",
+                cost=self.pace.cost(size),
+                interval=self._limits.page_interval,
+                lists_messages=lists_messages,
+            )
+
+        page = self._caller.fetch(build, too_slow=self._page_size.too_slow)
+        self._page_size.served()
+        return page

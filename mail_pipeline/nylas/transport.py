@@ -1,0 +1,176 @@
+"""One HTTP exchange with the API: what came back, or in plain words why nothing did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from types import TracebackType
+from urllib.parse import quote, urlencode, urlsplit
+
+import requests
+import urllib3
+
+from mail_pipeline.nylas.clock import Clock
+from mail_pipeline.nylas.errors import KeyRejected, NotNylas
+from mail_pipeline.nylas.pacing import Limits
+
+_READ_BYTES = 2**20
+_AGENT = f"mail-pipeline/{version('mail-pipeline')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, whole. `sent` and `received` (its headers) are monotonic seconds."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent: float
+    received: float
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An exchange that brought no whole answer, and the reason, free of addresses and content."""
+
+    reason: str
+    too_slow: bool = False
+    """A smaller page might have come in time."""
+
+
+class Transport:
+    """A connection pool to one Nylas address that sends the API key there and nowhere else.
+
+    It owns a `requests.Session` for its pool, proxies and certificates, and sends through the
+    Session's adapter: that follows no redirect (which could carry the key to another host), takes
+    no credentials from `.netrc` in place of the key, and leaves the percent-encoding of a path
+    alone, where `Session.request` would turn `%2E%2E` into a step up the path. Thread-safe.
+    """
+
+    def __init__(self, api_key: str, api_uri: str, *, clock: Clock, limits: Limits) -> None:
+        """Check the key's and the address's form. Raises KeyRejected or NotNylas; sends nothing."""
+        self._base = _base(api_uri)
+        self._clock = clock
+        self._limits = limits
+        self._session = requests.Session()
+        environment = self._session.merge_environment_settings(self._base, {}, True, None, None)
+        self._verify = environment["verify"] or True
+        self._cert = environment["cert"]
+        self._proxies = environment["proxies"]
+        self._template = requests.PreparedRequest()
+        self._template.prepare(
+            method="GET",
+            url=self._base,
+            headers={
+                "Authorization": f"Bearer {_key(api_key)}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": _AGENT,
+            },
+        )
+
+    def get(self, path: str, parameters: Mapping[str, str | int]) -> Answer | Broken:
+        """Send one GET below the address; `path` is already percent-encoded. Raises nothing."""
+        request = self._template.copy()
+        query = urlencode(parameters, quote_via=quote, safe="", errors="surrogatepass")
+        request.url = f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
+        limits = self._limits
+        sent = self._clock.monotonic()
+        try:
+            response = self._session.get_adapter(self._base).send(
+                request,
+                stream=True,
+                timeout=(limits.connect_timeout, limits.read_timeout),
+                verify=self._verify,
+                cert=self._cert,
+                proxies=self._proxies,
+            )
+            received = self._clock.monotonic()
+            with response:
+                body = self._read(response.raw, sent)
+                if isinstance(body, Broken):
+                    return body
+                return Answer(response.status_code, response.headers, body, sent, received)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return _broken(error)
+
+    def close(self) -> None:
+        """Close the pool's connections."""
+        self._session.close()
+
+    def __enter__(self) -> "Transport":
+        """Return itself; leaving closes the connections."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def _read(self, raw: urllib3.HTTPResponse, sent: float) -> bytes | Broken:
+        # read1 returns with whatever has arrived, so a body that drips cannot hold us for ever.
+        pieces: list[bytes] = []
+        size = 0
+        while piece := raw.read1(_READ_BYTES, decode_content=True):
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._limits.largest_body:
+                return Broken(f"sent more than {self._limits.largest_body} bytes", too_slow=True)
+            if self._clock.monotonic() - sent > self._limits.answer_timeout:
+                return Broken(f"was not through after {self._limits.answer_timeout:g} s", too_slow=True)
+        return b"".join(pieces)
+
+
+def encoded(identifier: str) -> str:
+    """Return an id as one path segment: nothing in it can end the segment or step out of it."""
+    segment = quote(identifier, safe="", errors="surrogatepass")
+    return segment.replace(".", "%2E") if segment in (".", "..") else segment
+
+
+def _broken(error: Exception) -> Broken:
+    # Only the kind of error is told: its text holds the address with ids and query values.
+    reason: object = error
+    seen = ""
+    while isinstance(reason, Exception):
+        seen += f" {type(reason).__name__}"
+        nested = getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
+        reason = nested if isinstance(nested, Exception) else reason.__cause__
+    if "NameResolution" in seen or "gaierror" in seen:
+        return Broken("could not be sent: the host's name is unknown")
+    if "SSL" in seen or "Certificate" in seen:
+        return Broken("could not be sent: no trusted TLS connection")
+    if "ProxyError" in seen:
+        return Broken("could not be sent: the proxy does not answer")
+    if "NewConnection" in seen or "ConnectTimeout" in seen:
+        return Broken("could not be sent: nothing accepts connections there")
+    if "Timeout" in seen:
+        return Broken("got no answer in time", too_slow=True)
+    if "Decode" in seen:
+        return Broken("got an answer whose compression is damaged")
+    return Broken("got half an answer" if "IncompleteRead" in seen else "lost its connection")
+
+
+def _base(api_uri: str) -> str:
+    base = api_uri.strip().rstrip("/").removesuffix("/v3")
+    try:
+        parts = urlsplit(base)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and not (parts.username or parts.query or parts.fragment) and base.isascii()
+    except ValueError:
+        usable = False
+    if not usable:
+        raise NotNylas(
+            "NYLAS_API_URI is not the address of an API: expected http(s)://host, without credentials",
+            next_step="Set it to https://api.us.nylas.com or https://api.eu.nylas.com.",
+        )
+    return base
+
+
+def _key(api_key: str) -> str:
+    key = api_key.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise KeyRejected(
+            "NYLAS_API_KEY is empty or holds a character that no key has",
+            next_step="Copy the key again from the Nylas dashboard (API Keys).",
+        )
+    return key

@@ -1,0 +1,76 @@
+"""What the environment says: one frozen object, read once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mail_pipeline.errors import StopRun
+
+US_REGION = "https://api.us.nylas.com"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a run is told from outside; `from_env` reads it and says what is wrong with it."""
+
+    api_key: str = field(default="", repr=False)
+    api_uri: str = US_REGION
+    data: Path = Path("data")
+    tables_uri: str | None = None
+    database_url: str | None = field(default=None, repr=False)
+    workers: int = 8
+    google_units_per_second: float = 150.0
+    min_page_interval: float = 0.2
+    patience: float = 900.0
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the environment variables of the README's table.
+
+        Unset and empty are the same. Raises StopRun naming the variable and what it should hold.
+        """
+        data = env.get("MAIL_PIPELINE_DATA") or "data"
+        uri = (env.get("NYLAS_API_URI") or US_REGION).rstrip("/")
+        if not uri.startswith(("http://", "https://")):
+            raise StopRun(
+                "NYLAS_API_URI is not a web address: expected http://… or https://…",
+                next_step=f"Set it to your region's address, such as {US_REGION}, or unset it.",
+            )
+        remote = data.startswith("s3://")
+        return cls(
+            api_key=(env.get("NYLAS_API_KEY") or "").strip(),
+            api_uri=uri,
+            data=Path("data" if remote else data),
+            tables_uri=data.rstrip("/") + "/" if remote else None,
+            database_url=env.get("MAIL_PIPELINE_DATABASE_URL") or None,
+            workers=int(_number(env, "MAIL_PIPELINE_WORKERS", 8, least=1, whole=True)),
+            google_units_per_second=_number(env, "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND", 150.0, least=1),
+            min_page_interval=_number(env, "MAIL_PIPELINE_MIN_PAGE_INTERVAL", 0.2, least=0),
+            patience=_number(env, "MAIL_PIPELINE_PATIENCE", 900.0, least=0),
+        )
+
+    def require_key(self) -> None:
+        """Raise StopRun with the next step where no API key is set."""
+        if not self.api_key:
+            raise StopRun(
+                "NYLAS_API_KEY is not set",
+                next_step="Put NYLAS_API_KEY=… (Nylas dashboard, API Keys) into the environment or into "
+                "`.env`, or try `mail-pipeline demo`, which needs no account.",
+            )
+
+
+def _number(env: Mapping[str, str], name: str, default: float, *, least: float, whole: bool = False) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        value = -1.0
+    if not least <= value < float("inf"):
+        kind = "a whole number" if whole else "a number"
+        raise StopRun(
+            f"{name} is {text!r}: expected {kind} of at least {least:g}", next_step="Mend or unset it."
+        )
+    return value

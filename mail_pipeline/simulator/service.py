@@ -1,0 +1,163 @@
+"""The API's calls without HTTP: parameters in, data and the numbers about it out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mail_pipeline.simulator.cursors import Cursors, Position
+from mail_pipeline.simulator.fleet import Fleet
+from mail_pipeline.simulator.folders import Folder
+from mail_pipeline.simulator.mailboxes import Mailbox
+from mail_pipeline.simulator.pages import View
+from mail_pipeline.simulator.problems import grant_not_found, needs_mail, not_found
+from mail_pipeline.simulator.queries import (
+    Paging,
+    flag,
+    folder_list_select,
+    grant_list_parameters,
+    message_list_query,
+    message_query,
+    paging,
+    selected,
+    whole_number,
+)
+from mail_pipeline.simulator.seeds import stable_int
+
+GRANTS_DEFAULT = 10
+_REPEATED = 3
+
+
+@dataclass
+class Result:
+    """What a call found: the envelope without its request_id, and how many records it served."""
+
+    envelope: dict[str, Any]
+    count: int = 1
+    dates: list[int] = field(default_factory=list)
+
+
+class Service:
+    """Answers calls over a fleet. `vanished` holds grant ids and (grant id, folder id) pairs to leave out."""
+
+    def __init__(self, fleet: Fleet, cursors: Cursors, *, now: int, irregular: float) -> None:
+        """Take `now`, unix seconds, which the 90-day cache ends at, and the share of irregular pages."""
+        self.fleet = fleet
+        self.now = now
+        self.vanished: set[str | tuple[str, str]] = set()
+        self._cursors = cursors
+        self._irregular = irregular
+
+    def mailbox(self, identifier: str) -> Mailbox:
+        """Return the mailbox of a grant by id or e-mail address; raises the API's 404."""
+        mailbox = self.fleet.find(identifier)
+        if mailbox is None or mailbox.grant.id in self.vanished:
+            raise grant_not_found()
+        return mailbox
+
+    def grants(self, params: Mapping[str, str]) -> Result:
+        """List grants: newest first and ten at a time unless asked otherwise; offset paging, no cursor."""
+        page = paging("grants", grant_list_parameters(params), GRANTS_DEFAULT)
+        offset = whole_number(params, "offset", 0)
+        since, before = whole_number(params, "since", 0), whole_number(params, "before", None)
+        found = [
+            grant
+            for grant in (mailbox.grant for mailbox in self.fleet)
+            if grant.id not in self.vanished
+            and since <= grant.created_at
+            and (before is None or grant.created_at <= before)
+            and params.get("email") in {None, grant.email}
+            and params.get("provider") in {None, grant.provider}
+            and params.get("grant_status") in {None, "valid" if grant.valid else "invalid"}
+        ]
+        found.sort(key=lambda grant: grant.created_at, reverse=params.get("order_by", "desc") == "desc")
+        records = [grant.record() for grant in found[offset : offset + page.limit]]
+        return Result({"data": records, "limit": page.limit, "offset": offset}, len(records))
+
+    def grant(self, identifier: str) -> Result:
+        """Return one grant."""
+        return Result({"data": self.mailbox(identifier).grant.record()})
+
+    def folders(self, mailbox: Mailbox, path: str, params: Mapping[str, str], now: float) -> Result:
+        """List folders, 50 at a time unless asked otherwise."""
+        needs_mail(mailbox.grant)
+        select = folder_list_select(params)
+        page = paging(path, params)
+        flag(params, "include_hidden_folders")
+        parent = params.get("parent_id")
+        shown = [folder for folder in self._folders(mailbox) if parent in {None, folder.parent_id}]
+        if flag(params, "single_level") and parent is None:
+            listed = {folder.id for folder in shown}
+            shown = [folder for folder in shown if folder.parent_id not in listed]
+        start = 0 if page.page_token is None else self._cursors.open(page.page_token, page.binding, now).next
+        end = start + page.limit
+        records = [self._folder_record(mailbox, folder) for folder in shown[start:end]]
+        following = Position(end) if end < len(shown) else None
+        envelope = {"data": selected(records, select)} | self._next(following, page, now)
+        return Result(envelope, len(records))
+
+    def folder(self, mailbox: Mailbox, folder_id: str) -> Result:
+        """Return one folder."""
+        needs_mail(mailbox.grant)
+        for folder in self._folders(mailbox):
+            if folder.id == folder_id:
+                return Result({"data": self._folder_record(mailbox, folder)})
+        raise not_found("folder")
+
+    def messages(
+        self,
+        mailbox: Mailbox,
+        path: str,
+        params: Mapping[str, str],
+        now: float,
+        *,
+        repeat_records: bool = False,
+    ) -> Result:
+        """List messages, newest first, 50 at a time unless asked otherwise.
+
+        `repeat_records` puts the end of the page before in front, as some providers do.
+        """
+        needs_mail(mailbox.grant)
+        query, page = message_list_query(mailbox.grant, params), paging(path, params)
+        self._require_folder(mailbox, query.folder_id)
+        view = View.of(mailbox, query, self.now)
+        token = page.page_token
+        position = None if token is None else self._cursors.open(token, page.binding, now)
+        part = view.page(
+            position, page.limit, irregular=self._irregular, seed=self.fleet.seed, binding=page.binding
+        )
+        numbers = part.numbers
+        if repeat_records:
+            numbers = (view.before(position, _REPEATED) + numbers)[: max(page.limit, len(numbers))]
+        envelope = {"data": [view.record(number) for number in numbers]} | self._next(part.next, page, now)
+        return Result(envelope, len(numbers), [mailbox.date(number) for number in numbers])
+
+    def message(self, mailbox: Mailbox, message_id: str, params: Mapping[str, str]) -> Result:
+        """Return one message: of the IMAP family's only the last 90 days, unless query_imap is asked for."""
+        needs_mail(mailbox.grant)
+        query = message_query(mailbox.grant, params)
+        self._require_folder(mailbox, query.folder_id)
+        number = mailbox.find(message_id)
+        view = View.of(mailbox, query, self.now)
+        if number is None or not view.holds(number):
+            raise not_found("message")
+        return Result({"data": view.record(number)}, 1, [mailbox.date(number)])
+
+    def _folders(self, mailbox: Mailbox) -> list[Folder]:
+        grant_id = mailbox.grant.id
+        return [folder for folder in mailbox.folders if (grant_id, folder.id) not in self.vanished]
+
+    def _folder_record(self, mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
+        counts = mailbox.counts()
+        total, unread = (None, None) if counts is None else counts[folder.id]
+        return folder.record(mailbox.grant.id, total, unread)
+
+    def _require_folder(self, mailbox: Mailbox, folder_id: str | None) -> None:
+        if folder_id is not None and folder_id not in {folder.id for folder in self._folders(mailbox)}:
+            raise not_found("folder")
+
+    def _next(self, position: Position | None, page: Paging, now: float) -> dict[str, str | None]:
+        """Return the cursor; at the end of a list one of the three ways the API says so."""
+        if position is not None:
+            return {"next_cursor": self._cursors.seal(position, page.binding, now)}
+        ends: tuple[dict[str, str | None], ...] = ({}, {"next_cursor": None}, {"next_cursor": ""})
+        return ends[stable_int(self.fleet.seed, page.binding) % 3]

@@ -1,0 +1,207 @@
+"""Keeping `grants` and `folders` true to the provider: who is connected, and what folders they have."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from mail_pipeline.errors import RetryLater, SkipMailbox
+from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.lake.writer import Lake, Transaction
+from mail_pipeline.nylas import NylasClient, Page
+from mail_pipeline.settings import Settings
+from mail_pipeline.sync.account_records import read_folder, read_grant
+from mail_pipeline.sync.partition_keys import partition_key, slug, split
+from mail_pipeline.sync.records import Unreadable
+from mail_pipeline.sync.rows import arrow_table
+
+_GRANTS = "SELECT * FROM all_grants"
+_FOLDERS = "SELECT * FROM all_folders"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantsReport:
+    """What a refresh of the grants found."""
+
+    total: int
+    valid: int
+    new: int
+    vanished: int
+    returned: int
+    unreadable: int
+    by_provider: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldersReport:
+    """What a refresh of the folders found; `failed` gives the reason by grant."""
+
+    grants: int
+    folders: int
+    new: int
+    vanished: int
+    returned: int
+    unreadable: int
+    failed: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """Rows to write after comparing what is stored with what the API lists."""
+
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    new: int = 0
+    vanished: int = 0
+    returned: int = 0
+
+
+def refresh_grants(settings: Settings) -> GrantsReport:
+    """List all grants and bring `all_grants` up to date; a grant that is gone keeps its row.
+
+    Nothing is written unless the whole list came. Raises StopRun for a missing or wrong key or address, and
+    RetryLater while the API is out of reach.
+    """
+    settings.require_key()
+    with Lake(settings.data) as lake, NylasClient(settings.api_key, settings.api_uri) as client:
+        client.check()
+        listed: dict[Any, dict[str, Any]] = {}
+        dead: list[tuple[Any, ...]] = []
+        for page in client.grants():
+            listed |= {row["id"]: row for row in _read(page, read_grant, "grant", None, dead)}
+        stored = {row["id"]: row for row in lake.table(_GRANTS).to_pylist()}
+        comparison = _compare(stored, listed)
+        with lake.transaction() as transaction:
+            _write(transaction, "all_grants", ["id"], comparison.changed)
+            transaction.append("dead_letters", arrow_table("dead_letters", dead))
+    return GrantsReport(
+        total=len(listed),
+        valid=sum(row["status"] == "valid" for row in listed.values()),
+        new=comparison.new,
+        vanished=comparison.vanished,
+        returned=comparison.returned,
+        unreadable=len(dead),
+        by_provider=dict(Counter(row["provider"] for row in listed.values())),
+    )
+
+
+def refresh_folders(settings: Settings) -> FoldersReport:
+    """List the folders of every valid grant and bring `all_folders` up to date.
+
+    A folder keeps its partition key for ever, also when it is gone and returns. The folders of a grant whose
+    list did not come whole stay as they are, and the grant is in `failed`. Raises like `refresh_grants`.
+    """
+    settings.require_key()
+    with Lake(settings.data) as lake, NylasClient(settings.api_key, settings.api_uri) as client:
+        client.check()
+        grants = [row for row in lake.table(_GRANTS).to_pylist() if row["deleted_at"] is None]
+        grants = [row for row in grants if row["status"] == "valid"]
+        with ThreadPoolExecutor(settings.workers, thread_name_prefix="folders") as pool:
+            answers = list(pool.map(lambda grant: _folders(client, grant), grants))
+        listed: dict[Any, dict[str, Any]] = {}
+        dead: list[tuple[Any, ...]] = []
+        failed: dict[str, str] = {}
+        for grant, answer in zip(grants, answers, strict=True):
+            if isinstance(answer, str):
+                failed[grant["id"]] = answer
+                continue
+            for page in answer:
+                rows = _read(page, lambda record, of=grant: _folder(record, of), "folder", grant["id"], dead)
+                listed |= {(row["grant_id"], row["id"]): row for row in rows}
+        whole = {grant["id"] for grant in grants} - failed.keys()
+        stored = {
+            (row["grant_id"], row["id"]): row
+            for row in lake.table(_FOLDERS).to_pylist()
+            if row["grant_id"] in whole
+        }
+        _name_partitions(stored, listed, {grant["id"] for grant in grants if grant["per_folder"]})
+        comparison = _compare(stored, listed)
+        with lake.transaction() as transaction:
+            _write(transaction, "all_folders", ["grant_id", "id"], comparison.changed)
+            transaction.append("dead_letters", arrow_table("dead_letters", dead))
+    return FoldersReport(
+        grants=len(whole),
+        folders=len(listed),
+        new=comparison.new,
+        vanished=comparison.vanished,
+        returned=comparison.returned,
+        unreadable=len(dead),
+        failed=failed,
+    )
+
+
+def _folders(client: NylasClient, grant: dict[str, Any]) -> list[Page] | str:
+    """Return all folder pages of a grant, or why they did not come."""
+    try:
+        with client.grant(grant["id"], grant["provider"]) as mailbox:
+            return list(mailbox.folders())
+    except (SkipMailbox, RetryLater) as error:
+        return str(error)
+
+
+def _folder(record: object, grant: dict[str, Any]) -> dict[str, Any]:
+    return {"grant_id": grant["id"], **read_folder(record, grant["provider"])}
+
+
+def _read(
+    page: Page, reader: Any, kind: str, grant_id: str | None, dead: list[tuple[Any, ...]]
+) -> Iterable[dict[str, Any]]:
+    for record in page.records:
+        try:
+            yield {**reader(record), "observed_at": page.observed_at}
+        except Unreadable as error:
+            raw = json.dumps(record)
+            dead.append((grant_id, None, kind, None, str(error), False, raw, page.observed_at * 1_000_000))
+
+
+def _name_partitions(
+    stored: Mapping[Any, dict[str, Any]], listed: Mapping[Any, dict[str, Any]], per_folder: set[str]
+) -> None:
+    """Give each listed folder its partition key: the one it has, or a new one unique in its grant."""
+    taken: dict[str, set[str]] = {}
+    for (grant_id, _), row in stored.items():
+        if row["partition_key"]:
+            taken.setdefault(grant_id, set()).add(split(row["partition_key"])[1] or "")
+    for key, row in listed.items():
+        row["partition_key"] = stored[key]["partition_key"] if key in stored else None
+        grant_id, folder_id = key
+        if row["partition_key"] is None and grant_id in per_folder:
+            in_use = taken.setdefault(grant_id, set())
+            chosen = slug(folder_id, row["name"] or folder_id, in_use)
+            in_use.add(chosen)
+            row["partition_key"] = partition_key(grant_id, chosen)
+
+
+def _compare(stored: Mapping[Any, dict[str, Any]], listed: Mapping[Any, dict[str, Any]]) -> _Comparison:
+    now = int(time.time())
+    result = _Comparison()
+    for key, row in listed.items():
+        known = stored.get(key)
+        gone = known is not None and known["deleted_at"] is not None
+        row["returned_at"] = now if gone else known and known["returned_at"]
+        row["deleted_at"] = None
+        result.new += known is None
+        result.returned += gone
+        result.changed.append(row)
+    for key, row in stored.items():
+        if key not in listed and row["deleted_at"] is None:
+            result.vanished += 1
+            result.changed.append({**row, "deleted_at": now})
+    return result
+
+
+def _write(transaction: Transaction, table: str, key: list[str], rows: list[dict[str, Any]]) -> None:
+    columns = TABLES[table].columns
+    values = [
+        tuple(_stored(column.type, row[column.name]) for column in columns)
+        for row in sorted(rows, key=lambda row: [row[name] for name in key])
+    ]
+    batch = arrow_table(table, values)
+    transaction.delete(table, batch.select(key))
+    transaction.append(table, batch)
+
+
+def _stored(kind: str, value: Any) -> Any:
+    return value * 1_000_000 if kind == "TIMESTAMPTZ" and isinstance(value, int) else value

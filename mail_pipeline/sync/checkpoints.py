@@ -1,0 +1,88 @@
+"""Checkpoints: where a mailbox stands, written in the same commit as the page that got it there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.rows import arrow_table
+
+REGISTERED = "registered"
+LISTING = "listing"
+COMPLETE = "complete"
+PAUSED = "paused"
+FAILED = "failed"
+
+_NEWEST = """
+SELECT * FROM checkpoints SEMI JOIN wanted USING (partition_key)
+QUALIFY row_number() OVER (PARTITION BY partition_key ORDER BY version DESC) = 1
+"""
+_TIMES = {column.name for column in TABLES["checkpoints"].columns if column.type == "TIMESTAMPTZ"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One row of `checkpoints`, described there; times are unix seconds. `pass` is `round` here."""
+
+    partition_key: str
+    version: int = 0
+    fence: int = 0
+    grant_id: str
+    folder_id: str | None = None
+    state: str = REGISTERED
+    round: int = 0
+    cursor: str | None = None
+    listed_before: int | None = None
+    pages: int = 0
+    messages: int = 0
+    ids_seen: int = 0
+    oldest: int | None = None
+    newest: int | None = None
+    since: int | None = None
+    pass_started: int | None = None
+    first_fetch: int | None = None
+    last_fetch: int | None = None
+    requests: int = 0
+    body_bytes: int = 0
+    quota_units: int = 0
+    dead_letters: int = 0
+    subscribed: bool = False
+    reason: str | None = None
+    next_step: str | None = None
+    until: int | None = None
+    updated_at: int = 0
+
+
+_NAMES = tuple(each.name for each in fields(Checkpoint))
+
+
+def checkpoint_rows(checkpoints: Iterable[Checkpoint]) -> pa.Table:
+    """Return checkpoints as rows to append."""
+    return arrow_table("checkpoints", [tuple(map(_stored, _NAMES, _values(each))) for each in checkpoints])
+
+
+def newest_checkpoints(lake: Lake, partition_keys: Iterable[str]) -> dict[str, Checkpoint]:
+    """Return the newest checkpoint of each of these partitions that has one."""
+    wanted = pa.table({"partition_key": pa.array(list(partition_keys), pa.string())})
+    found = lake.table(_NEWEST, wanted=wanted)
+    found = found.rename_columns(["round" if name == "pass" else name for name in found.column_names])
+    checkpoints = (
+        Checkpoint(**{name: _seconds(value) for name, value in row.items()}) for row in found.to_pylist()
+    )
+    return {each.partition_key: each for each in checkpoints}
+
+
+def _values(checkpoint: Checkpoint) -> list[Any]:
+    return [getattr(checkpoint, name) for name in _NAMES]
+
+
+def _stored(name: str, value: Any) -> Any:
+    return value * 1_000_000 if name in _TIMES and value is not None else value
+
+
+def _seconds(value: Any) -> Any:
+    return int(value.timestamp()) if isinstance(value, datetime) else value

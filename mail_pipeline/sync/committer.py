@@ -1,0 +1,301 @@
+"""The one thread of a process that writes mail: it commits whatever pages the workers have ready.
+
+A page alone is committed at once. Pages that come in while a commit is under way are committed together, so
+groups form by themselves exactly when there is much to do.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from mail_pipeline.errors import StopRun
+from mail_pipeline.lake.writer import Lake, Transaction
+from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
+from mail_pipeline.sync.leases import LeaseLost, Leases
+from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.records import DeadLetter
+from mail_pipeline.sync.rows import (
+    PARTS,
+    ROLES,
+    MessageRows,
+    arrow_table,
+    keys,
+    part_keys,
+    read_states,
+)
+
+_GROUP_AT_MOST = 16
+_WAITING_AT_MOST = 12
+"""Pages fetched and not yet stored, in the whole process: what a crash costs, and bounded memory."""
+
+# The messages of a folder whose newest word on that folder is older than the pass that has just ended.
+_MISSED = """
+SELECT m.id FROM all_messages m SEMI JOIN message_folders f
+    ON f.grant_id = m.grant_id AND f.message_id = m.id AND f.folder_id = $folder
+WHERE m.grant_id = $grant
+    AND coalesce(
+        (m.folder_times::MAP(VARCHAR, BIGINT))[$folder],
+        (m.field_times->>'folders')::BIGINT,
+        epoch(m.observed_at)::BIGINT
+    ) < $began
+    AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
+    AND m.id NOT IN (
+        SELECT object_id FROM dead_letters
+        WHERE partition_key = $partition AND object_id IS NOT NULL AND NOT stored
+    )
+"""
+
+
+@dataclass(slots=True)
+class Write:
+    """What a worker wants stored: a page, or, without rows, only where its mailbox stands."""
+
+    partition_key: str
+    changes: dict[str, Any]
+    """Fields of the checkpoint to set; those of `growth` are added to."""
+    growth: dict[str, int] = field(default_factory=dict)
+    fresh: dict[str, pa.Table] = field(default_factory=dict)
+    """Rows of messages that the lake surely does not hold."""
+    repeats: list[Observation] = field(default_factory=list)
+    """Observations of messages that the lake may hold."""
+    dead: list[DeadLetter] = field(default_factory=list)
+    at: int = 0
+    """When the page was observed."""
+    ends_folder_pass: bool = False
+    done: Future[Checkpoint] = field(default_factory=Future)
+
+
+class Committer:
+    """Stores writes in the order they are submitted; `start` before, `close` after use."""
+
+    def __init__(self, lake: Lake, leases: Leases) -> None:
+        """Take the lake and the leases under which this process may write."""
+        self._lake = lake
+        self._leases = leases
+        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._slots = threading.BoundedSemaphore(_WAITING_AT_MOST)
+        self._standing: dict[str, Checkpoint] = {}
+        self._broken: dict[str, BaseException] = {}
+        self._thread = threading.Thread(target=self._run, name="committer")
+        self._thread.start()
+
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Take over a mailbox where it stands, also after one of its writes has failed."""
+        self._standing[checkpoint.partition_key] = checkpoint
+        self._broken.pop(checkpoint.partition_key, None)
+
+    def submit(self, write: Write) -> Future[Checkpoint]:
+        """Store a write soon; the future holds the checkpoint that was stored with it.
+
+        The future raises LeaseLost where another worker has taken the grant over, and whatever the lake
+        raises. So do then all later writes of the mailbox, for a page must not be stored without the one
+        before it, until `begin` is called again. Waits while too much is waiting.
+        """
+        self._slots.acquire()
+        write.done.add_done_callback(lambda _: self._slots.release())
+        self._queue.put(write)
+        return write.done
+
+    def close(self) -> None:
+        """Store what was submitted, then stop."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        held: Write | None = None
+        closing = False
+        while held is not None or not closing:
+            group, held, closing = self._group(held, closing)
+            if group:
+                self._store(group)
+
+    def _group(self, held: Write | None, closing: bool) -> tuple[list[Write], Write | None, bool]:
+        group = [held] if held is not None else []
+        while len(group) < _GROUP_AT_MOST and not closing:
+            try:
+                write = self._queue.get(block=not group)
+            except queue.Empty:
+                break
+            if write is None:
+                closing = True
+            elif write.repeats and any(self._same_grant(write, other) for other in group):
+                # Its repeats may be rows of this very group: they can be found only once it is stored.
+                return group, write, closing
+            else:
+                group.append(write)
+        return group, None, closing
+
+    def _same_grant(self, one: Write, other: Write) -> bool:
+        return self._grant(one) == self._grant(other)
+
+    def _grant(self, write: Write) -> str:
+        return self._standing[write.partition_key].grant_id
+
+    def _store(self, group: Sequence[Write]) -> None:
+        try:
+            outcomes = self._commit(group)
+        except Exception as error:
+            if len(group) == 1 or isinstance(error, StopRun):
+                outcomes = [error] * len(group)
+            else:
+                # One page must not take the others with it.
+                for write in group:
+                    self._store_alone(write)
+                return
+        for write, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, Checkpoint):
+                write.done.set_result(outcome)
+            else:
+                self._broken[write.partition_key] = outcome
+                write.done.set_exception(outcome)
+
+    def _store_alone(self, write: Write) -> None:
+        known = self._standing[write.partition_key]
+        found = newest_checkpoints(self._lake, [write.partition_key]).get(write.partition_key, known)
+        if found.version > known.version:
+            # The COMMIT did succeed and only its answer was lost; what is stored twice would count twice.
+            self._broken[write.partition_key] = LeaseLost(known.grant_id)
+        self._store([write])
+
+    def _commit(self, group: Sequence[Write]) -> list[Checkpoint | BaseException]:
+        outcomes: list[Checkpoint | BaseException] = []
+        standing: dict[str, Checkpoint] = {}
+        dead: list[tuple[Any, ...]] = []
+        fresh: dict[str, list[pa.Table]] = {}
+        with self._lake.transaction() as transaction:
+            for write in group:
+                if write.partition_key in self._broken:
+                    outcomes.append(self._broken[write.partition_key])
+                    continue
+                checkpoint = standing.get(write.partition_key, self._standing[write.partition_key])
+                try:
+                    fence = self._leases.check(checkpoint.grant_id)
+                except LeaseLost as error:
+                    outcomes.append(error)
+                    continue
+                new = _merge(transaction, checkpoint.grant_id, write.repeats)
+                for table, rows in write.fresh.items():
+                    fresh.setdefault(table, []).append(rows)
+                dead += _dead_rows(checkpoint, write)
+                checkpoint = _advanced(checkpoint, write, new, fence)
+                if write.ends_folder_pass:
+                    _miss(transaction, checkpoint)
+                standing[write.partition_key] = checkpoint
+                outcomes.append(checkpoint)
+            for table, batches in fresh.items():
+                transaction.append(table, pa.concat_tables(batches))
+            transaction.append("dead_letters", arrow_table("dead_letters", dead))
+            transaction.append("checkpoints", checkpoint_rows(standing.values()))
+        self._standing.update(standing)
+        return outcomes
+
+
+def _advanced(checkpoint: Checkpoint, write: Write, new: int, fence: int) -> Checkpoint:
+    fresh = write.fresh["all_messages"].num_rows if write.fresh else 0
+    growth = {**write.growth, "messages": fresh + new, "dead_letters": len(write.dead), "version": 1}
+    grown = {name: getattr(checkpoint, name) + by for name, by in growth.items()}
+    return replace(checkpoint, **{**grown, **write.changes}, fence=fence, updated_at=int(time.time()))
+
+
+def _dead_rows(checkpoint: Checkpoint, write: Write) -> Iterator[tuple[Any, ...]]:
+    for letter in write.dead:
+        yield (
+            checkpoint.grant_id,
+            checkpoint.partition_key,
+            letter.object,
+            letter.object_id,
+            letter.reason,
+            letter.stored,
+            letter.raw,
+            write.at * 1_000_000,
+        )
+
+
+def _merge(transaction: Transaction, grant_id: str, observations: Sequence[Observation]) -> int:
+    """Merge observations into what the lake holds of their messages; return how many it did not hold."""
+    if not observations:
+        return 0
+    found = _states(transaction, grant_id, {observation.id for observation in observations})
+    before = {identity: _likeness(state) for identity, state in found.items()}
+    states = dict(found)
+    for observation in observations:
+        states.setdefault(observation.id, MessageState(observation.id)).observe(observation)
+    _replace(transaction, grant_id, states.values(), before)
+    return len(states) - len(found)
+
+
+def _miss(transaction: Transaction, checkpoint: Checkpoint) -> None:
+    """Take a folder away from the messages that its completed pass did not see there."""
+    if checkpoint.pass_started is None or checkpoint.folder_id is None:
+        return
+    missed = transaction.rows(
+        _MISSED,
+        {
+            "grant": checkpoint.grant_id,
+            "folder": checkpoint.folder_id,
+            "began": checkpoint.pass_started,
+            "since": checkpoint.since,
+            "partition": checkpoint.partition_key,
+        },
+    )
+    if not missed:
+        return
+    states = _states(transaction, checkpoint.grant_id, {identity for (identity,) in missed})
+    before = {identity: _likeness(state) for identity, state in states.items()}
+    for state in states.values():
+        state.miss(checkpoint.folder_id, checkpoint.pass_started)
+    _replace(transaction, checkpoint.grant_id, states.values(), before)
+
+
+def _states(transaction: Transaction, grant_id: str, ids: Iterable[str]) -> dict[str, MessageState]:
+    by_id = keys(grant_id, ids, id_column="id")
+    messages = transaction.matching("all_messages", by_id)
+    if not messages.num_rows:
+        return {}
+    by_message = by_id.rename_columns(["grant_id", "message_id"])
+    return read_states(
+        messages,
+        transaction.matching("message_participants", by_message),
+        transaction.matching("attachments", by_message),
+    )
+
+
+def _replace(
+    transaction: Transaction,
+    grant_id: str,
+    states: Iterable[MessageState],
+    before: dict[str, dict[str, Any]],
+) -> None:
+    rows = MessageRows(grant_id)
+    outdated: dict[str, list[str]] = {part: [] for part in PARTS}
+    for state in states:
+        known = before.get(state.id)
+        parts: list[str] = list(PARTS)
+        if known is not None:
+            now = _likeness(state)
+            parts = [part for part in PARTS if now[part] != known[part]]
+            for part in parts:
+                outdated[part].append(state.id)
+        rows.add(state, parts)
+    transaction.delete("all_messages", keys(grant_id, before, id_column="id"))
+    for part, ids in outdated.items():
+        transaction.delete(part, part_keys(part, grant_id, ids))
+    for table, batch in rows.tables().items():
+        transaction.append(table, batch)
+
+
+def _likeness(state: MessageState) -> dict[str, Any]:
+    """Return, for each table of parts, what tells whether its rows of this message have changed."""
+    fields = state.fields
+    return {
+        "message_bodies": fields.get("body"),
+        "message_participants": [fields.get(role) for role in ROLES],
+        "message_folders": state.folders,
+        "attachments": fields.get("attachments"),
+    }

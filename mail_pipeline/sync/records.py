@@ -1,0 +1,241 @@
+"""Reading the API's message records: tolerant of what the contract allows, exact about what it does not.
+
+Reading is per record. One that cannot be read becomes a `DeadLetter`, and the page goes on.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mail_pipeline.sync.merge import Observation
+
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second a timestamp column holds
+_LAST_SIZE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body, told from another by its size in UTF-8 and the first 8 bytes of its SHA-256.
+
+    `text` is None where the body lies in the lake already and only its likeness was read back.
+    """
+
+    text: str | None = field(compare=False, repr=False)
+    size: int
+    hash: int
+
+    @classmethod
+    def of(cls, text: str) -> "Body":
+        """Take the measure of a text. Raises UnicodeEncodeError for a lone surrogate."""
+        data = text.encode()
+        return cls(text, len(data), int.from_bytes(hashlib.sha256(data).digest()[:8], "big"))
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be read as it came: kept raw, with the reason.
+
+    `stored` tells that it was stored all the same, after a repair.
+    """
+
+    object: str
+    object_id: str | None
+    reason: str
+    raw: str
+    stored: bool = False
+
+
+class Unreadable(ValueError):
+    """A record cannot be read; the text names the field, what was expected and what came."""
+
+
+def read_messages(
+    records: Iterable[object], *, at: int, folder: str | None = None
+) -> tuple[list[Observation], list[DeadLetter]]:
+    """Read the records of one page as observations made at `at` (unix seconds, provider's clock).
+
+    With `folder` the page is that folder's own listing. Text with lone surrogates, which UTF-8 cannot
+    hold, is stored with U+FFFD in their place, and its record is kept raw beside it.
+    """
+    observations: list[Observation] = []
+    dead: list[DeadLetter] = []
+    for record in records:
+        try:
+            observations.append(read_message(record, at=at, folder=folder))
+        except UnicodeEncodeError:
+            observations.append(read_message(mended(record), at=at, folder=folder))
+            reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
+            dead.append(DeadLetter("message", observations[-1].id, reason, json.dumps(record), stored=True))
+        except Unreadable as error:
+            dead.append(DeadLetter("message", _id_of(record), str(error), json.dumps(record)))
+    return observations, dead
+
+
+def read_message(record: object, *, at: int, folder: str | None = None) -> Observation:
+    """Read one message record.
+
+    People come out as lists of (name, address), attachments as lists of dictionaries, a body as a `Body`,
+    null lists as empty ones; fields the schema does not know stay as they are. Raises Unreadable, or
+    UnicodeEncodeError where a text holds a lone surrogate.
+    """
+    if not isinstance(record, dict):
+        raise Unreadable(f"record: expected an object, got {_kind(record)}")
+    identity = record.get("id")
+    if not identity:
+        raise Unreadable(f"id: expected text, got {_kind(identity)}")
+    fields: dict[str, Any] = {}
+    for name, value in record.items():
+        fields[name] = _READERS.get(name, _anything)(name, value)
+    for name in ("id", "grant_id", "object"):
+        fields.pop(name, None)
+    if folder is not None:
+        fields.pop("folders", None)
+    if fields.get("body") is None:
+        # A null body says no more than an absent one: it was not sent.
+        fields.pop("body", None)
+    return Observation(identity, at, fields, folder)
+
+
+def _anything(_name: str, value: Any) -> Any:
+    if not isinstance(value, (int, float)):
+        _check_text(json.dumps(value, ensure_ascii=False))
+    return value
+
+
+def read_text(name: str, value: Any) -> str | None:
+    """Return a text or None. Raises Unreadable, or UnicodeEncodeError for a lone surrogate."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise Unreadable(f"{name}: expected text, got {_kind(value)}")
+    return _check_text(value)
+
+
+def _body(name: str, value: Any) -> Body | None:
+    text = read_text(name, value)
+    return None if text is None else Body.of(text)
+
+
+def _flag(name: str, value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise Unreadable(f"{name}: expected true or false, got {_kind(value)}")
+
+
+def read_seconds(name: str, value: Any) -> int | None:
+    """Return unix seconds that a timestamp can hold, or None. Raises Unreadable."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Unreadable(f"{name}: expected unix seconds, got {_kind(value)}")
+    if not 0 <= value <= _LAST_SECOND:
+        raise Unreadable(f"{name}: expected unix seconds from 0 to {_LAST_SECOND}, got {value}")
+    return value
+
+
+def read_count(name: str, value: Any) -> int | None:
+    """Return a number that is not negative, or None. Raises Unreadable."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LAST_SIZE:
+        raise Unreadable(f"{name}: expected a whole number, got {_kind(value)}")
+    return value
+
+
+def read_list(name: str, value: Any) -> list[Any]:
+    """Return a list; null is an empty one. Raises Unreadable."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Unreadable(f"{name}: expected a list, got {_kind(value)}")
+    return value
+
+
+def _objects(name: str, value: Any) -> list[dict[str, Any]]:
+    items = read_list(name, value)
+    for item in items:
+        if not isinstance(item, dict):
+            raise Unreadable(f"{name}: expected a list of objects, got {_kind(item)} in it")
+    return items
+
+
+def _people(name: str, value: Any) -> list[tuple[str | None, str | None]]:
+    return [
+        (read_text(f"{name}.name", person.get("name")), read_text(f"{name}.email", person.get("email")))
+        for person in _objects(name, value)
+    ]
+
+
+def _folders(name: str, value: Any) -> list[str]:
+    folders = read_list(name, value)
+    for folder in folders:
+        if not isinstance(folder, str):
+            raise Unreadable(f"{name}: expected a list of texts, got {_kind(folder)} in it")
+        _check_text(folder)
+    return sorted(set(folders))
+
+
+def _attachments(name: str, value: Any) -> list[dict[str, Any]]:
+    return [
+        {key: reader(f"{name}.{key}", item.get(key)) for key, reader in _ATTACHMENT_READERS.items()}
+        for item in _objects(name, value)
+    ]
+
+
+_ATTACHMENT_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "id": read_text,
+    "filename": read_text,
+    "content_type": read_text,
+    "size": read_count,
+    "is_inline": _flag,
+    "content_id": read_text,
+    "content_disposition": read_text,
+}
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "id": read_text,
+    "thread_id": read_text,
+    "subject": read_text,
+    "snippet": read_text,
+    "body": _body,
+    "date": read_seconds,
+    "unread": _flag,
+    "starred": _flag,
+    "folders": _folders,
+    "from": _people,
+    "to": _people,
+    "cc": _people,
+    "bcc": _people,
+    "reply_to": _people,
+    "attachments": _attachments,
+}
+
+
+def _check_text(text: str) -> str:
+    # Asking an ASCII text is free; only others are encoded to find out.
+    if not text.isascii():
+        text.encode()
+    return text
+
+
+def mended(value: Any) -> Any:
+    """Return decoded JSON with U+FFFD in place of lone surrogates."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {mended(key): mended(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [mended(item) for item in value]
+    return value
+
+
+def _id_of(record: object) -> str | None:
+    identity = record.get("id") if isinstance(record, dict) else None
+    return identity if isinstance(identity, str) and identity else None
+
+
+def _kind(value: object) -> str:
+    names = {type(None): "nothing", str: "text", bool: "true or false", list: "a list", dict: "an object"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,204 @@
+"""Message states as rows of the lake's tables, and back."""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+
+from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.sync.merge import MessageState
+from mail_pipeline.sync.records import Body
+
+ROLES = ("from", "to", "cc", "bcc", "reply_to")
+STANDARD = frozenset(
+    {"thread_id", "subject", "snippet", "body", "date", "unread", "starred", "folders", "attachments", *ROLES}
+)
+"""Fields with columns of their own; all others are kept together in `extra`."""
+
+PARTS = ("message_bodies", "message_participants", "message_folders", "attachments")
+"""Tables that hold parts of a message beside its row in all_messages."""
+
+_TABLES = ("all_messages", *PARTS)
+_MICROSECONDS = 1_000_000
+_DELETED = "#deleted"  # in field_times; no field of the API is called so
+
+
+class MessageRows:
+    """Rows of one grant's messages, gathered column by column for Arrow."""
+
+    def __init__(self, grant_id: str) -> None:
+        """Start without rows."""
+        self.grant_id = grant_id
+        self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
+
+    def add(self, state: MessageState, parts: Iterable[str] = PARTS) -> None:
+        """Add the message's row, and its rows in the tables named by `parts`."""
+        self._rows["all_messages"].append(_message_row(self.grant_id, state))
+        for part in parts:
+            self._rows[part].extend(_PART_ROWS[part](self.grant_id, state))
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return an Arrow table for each table of the lake, empty ones too."""
+        return {name: arrow_table(name, rows) for name, rows in self._rows.items()}
+
+
+def arrow_table(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
+    """Return rows, whose values stand in the table's column order, as an Arrow table.
+
+    Times are given in microseconds since 1970, UTC.
+    """
+    schema = TABLES[name].arrow
+    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
+    return pa.Table.from_arrays(
+        [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+    )
+
+
+def keys(grant_id: str, ids: Iterable[str], *, id_column: str) -> pa.Table:
+    """Return the keys of some of a grant's messages, for looking up or deleting rows."""
+    found = pa.array(ids, pa.string())
+    return pa.table({"grant_id": pa.array([grant_id] * len(found), pa.string()), id_column: found})
+
+
+def part_keys(part: str, grant_id: str, ids: Iterable[str]) -> pa.Table:
+    """Return the keys under which the table `part` holds parts of these messages."""
+    return keys(grant_id, ids, id_column="id" if part == "message_bodies" else "message_id")
+
+
+def read_states(messages: pa.Table, participants: pa.Table, attachments: pa.Table) -> dict[str, MessageState]:
+    """Return by message id what the lake knows of messages of one grant.
+
+    A body comes back as its likeness, without its text.
+    """
+    states = {row["id"]: _state(row) for row in messages.to_pylist()}
+    for row in participants.sort_by("position").to_pylist():
+        people = states[row["message_id"]].fields.setdefault(row["role"], [])
+        people.append((row["name"], row["address"]))
+    for row in attachments.sort_by("position").to_pylist():
+        found = states[row["message_id"]].fields.setdefault("attachments", [])
+        found.append({key: row[key] for key in _ATTACHMENT_FIELDS})
+    for state in states.values():
+        for name in (*ROLES, "attachments"):
+            if name in state.times:
+                state.fields.setdefault(name, [])
+    return states
+
+
+_ATTACHMENT_FIELDS = (
+    "id",
+    "filename",
+    "content_type",
+    "size",
+    "is_inline",
+    "content_id",
+    "content_disposition",
+)
+
+
+def _message_row(grant_id: str, state: MessageState) -> tuple[Any, ...]:
+    fields = state.fields
+    senders = fields.get("from")
+    name, address = senders[0] if senders else (None, None)
+    date = fields.get("date")
+    attachments = fields.get("attachments")
+    body = fields.get("body")
+    extra = {key: value for key, value in fields.items() if key not in STANDARD}
+    observed_at = state.observed_at
+    return (
+        grant_id,
+        state.id,
+        fields.get("thread_id"),
+        fields.get("subject"),
+        name,
+        address,
+        None if date is None else date * _MICROSECONDS,
+        state.folders,
+        fields.get("unread"),
+        fields.get("starred"),
+        fields.get("snippet"),
+        None if attachments is None else bool(attachments),
+        None if attachments is None else len(attachments),
+        None if attachments is None else sum(item["size"] or 0 for item in attachments),
+        None if body is None else body.size,
+        None if body is None else body.hash,
+        json.dumps(extra, ensure_ascii=False) if extra else None,
+        observed_at * _MICROSECONDS,
+        _field_times(state, observed_at),
+        json.dumps(state.folder_times, ensure_ascii=False) if state.folder_times else None,
+        state.deleted_at * _MICROSECONDS if state.deleted_at is not None and state.deleted else None,
+    )
+
+
+def _field_times(state: MessageState, observed_at: int) -> str | None:
+    times = state.times
+    exceptions: dict[str, int | None] = {name: None for name in STANDARD if name not in times}
+    exceptions.update({name: at for name, at in times.items() if at != observed_at})
+    if state.deleted_at is not None and not state.deleted:
+        exceptions[_DELETED] = state.deleted_at
+    return json.dumps(exceptions, sort_keys=True) if exceptions else None
+
+
+def _state(row: dict[str, Any]) -> MessageState:
+    state = MessageState(row["id"])
+    fields = state.fields
+    for name in ("thread_id", "subject", "snippet", "unread", "starred"):
+        fields[name] = row[name]
+    fields["folders"] = row["folders"]
+    fields["date"] = None if row["date"] is None else int(row["date"].timestamp())
+    if row["body_bytes"] is not None:
+        fields["body"] = Body(None, row["body_bytes"], row["body_hash"])
+    fields.update(json.loads(row["extra"] or "{}"))
+    observed_at = int(row["observed_at"].timestamp())
+    exceptions = json.loads(row["field_times"] or "{}")
+    deleted_at = exceptions.pop(_DELETED, None)
+    state.times = {
+        name: exceptions.get(name, observed_at)
+        for name in (*STANDARD, *fields)
+        if exceptions.get(name, observed_at) is not None
+    }
+    state.fields = {name: value for name, value in fields.items() if name in state.times}
+    state.folder_times = json.loads(row["folder_times"] or "{}")
+    state.deleted_at = int(row["deleted_at"].timestamp()) if row["deleted_at"] else deleted_at
+    return state
+
+
+def _body_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+    body = state.fields.get("body")
+    return [] if body is None or body.text is None else [(grant_id, state.id, body.text)]
+
+
+def _participant_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+    return [
+        (grant_id, state.id, role, position, name, address, *_canonical(address))
+        for role in ROLES
+        for position, (name, address) in enumerate(state.fields.get(role) or ())
+    ]
+
+
+def _folder_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+    return [(grant_id, state.id, folder) for folder in state.folders]
+
+
+def _attachment_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+    return [
+        (grant_id, state.id, position, *(item[key] for key in _ATTACHMENT_FIELDS))
+        for position, item in enumerate(state.fields.get("attachments") or ())
+    ]
+
+
+_PART_ROWS = {
+    "message_bodies": _body_rows,
+    "message_participants": _participant_rows,
+    "message_folders": _folder_rows,
+    "attachments": _attachment_rows,
+}
+
+
+@lru_cache(maxsize=8192)
+def _canonical(address: str | None) -> tuple[str | None, str | None]:
+    if not address:
+        return None, None
+    canonical = address.strip().lower()
+    return canonical, canonical.rpartition("@")[2] if "@" in canonical else None

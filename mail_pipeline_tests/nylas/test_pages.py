@@ -1,0 +1,84 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail_pipeline.nylas.pages import UnreadableError, decode, read_envelope
+
+
+def body(**answer):
+    return json.dumps({"request_id": "r", "data": [], **answer}).encode()
+
+
+@pytest.mark.parametrize("end", [{}, {"next_cursor": None}, {"next_cursor": ""}])
+def test_an_absent_null_or_empty_cursor_ends_a_list(end):
+    assert read_envelope(body(**end), "array").next_cursor is None
+
+
+@given(st.text(min_size=1), st.lists(st.integers(), max_size=3))
+def test_any_other_cursor_goes_on_even_after_an_empty_page(cursor, records):
+    envelope = read_envelope(body(data=records, next_cursor=cursor), "array")
+    assert envelope.next_cursor == cursor
+    assert envelope.records == records
+
+
+@pytest.mark.parametrize(
+    ("sent", "shape", "complaint"),
+    [
+        (b"", "array", "expected JSON at $, found an empty body"),
+        (b"  \n", "array", "expected JSON at $, found an empty body"),
+        (b"<html><body>Sign in</body></html>", "array", "expected JSON at $, found HTML or XML"),
+        (b"upstream connect error", "array", "expected JSON at $, found other text"),
+        (b'{"data": [{"id": "1"', "array", "expected JSON at $, found broken JSON"),
+        (b"[]", "array", "expected an object at $, found an array"),
+        (b"null", "array", "expected an object at $, found null"),
+        (b"17", "array", "expected an object at $, found a number"),
+        (b"{}", "array", "expected an array at $.data, found nothing"),
+        (b'{"data": {"threads": []}}', "array", "expected an array at $.data, found an object"),
+        (b'{"data": "x"}', "array", "expected an array at $.data, found a string"),
+        (b'{"data": true}', "object", "expected an object at $.data, found a boolean"),
+        (b'{"data": []}', "object", "expected an object at $.data, found an array"),
+        (
+            b'{"data": [], "next_cursor": 7}',
+            "array",
+            "expected a string or null at $.next_cursor, found a number",
+        ),
+        (
+            b'{"data": [], "next_cursor": {}}',
+            "array",
+            "expected a string or null at $.next_cursor, found an object",
+        ),
+        (b"[" * 100_000, "array", "expected JSON at $, found broken JSON"),
+        (b'{"data": ["\xff"]}', "array", "expected JSON at $, found broken JSON"),
+    ],
+)
+def test_an_answer_that_is_no_page_names_the_place_and_what_was_expected(sent, shape, complaint):
+    with pytest.raises(UnreadableError) as caught:
+        read_envelope(sent, shape)
+    assert str(caught.value) == complaint
+
+
+def test_an_object_comes_as_one_record():
+    assert read_envelope(b'{"data": {"id": "m"}}', "object").records == [{"id": "m"}]
+
+
+@given(st.text(st.characters(), max_size=20), st.sampled_from(["\ud800", "\udfff", "a\udc00b", "\x00"]))
+def test_a_lone_surrogate_or_nul_does_not_cost_its_page(text, odd):
+    records = [{"id": "1", "body": text + odd}, {"id": "2", "body": "whole"}]
+    assert read_envelope(body(data=records), "array").records == records
+
+
+def test_a_page_without_oddities_is_decoded_the_same_by_either_decoder():
+    sent = body(data=[{"id": "1", "date": 1, "body": "ü😀", "unread": True, "bcc": None, "x": 1.5}])
+    assert decode(sent) == json.loads(sent)
+
+
+@pytest.mark.parametrize("odd", [None, 7, [], {"a": 1}])
+def test_a_request_id_that_is_no_text_is_left_out(odd):
+    assert read_envelope(body(request_id=odd), "array").request_id == ""
+
+
+@pytest.mark.parametrize(("said", "limit"), [(100, 100), (0, None), ("100", None), (None, None)])
+def test_the_page_size_is_taken_from_the_answer_where_it_is_one(said, limit):
+    assert read_envelope(body(limit=said), "array").limit == limit
