@@ -1,14 +1,17 @@
 """Bringing a lake to the version this code writes, one step in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import schema
+from mail_pipeline.lake.transaction import Transaction
 
 STEPS: Mapping[int, Sequence[str]] = {}
 """For each version after the first, the statements that lead to it from the one before."""
+
+_RECORD = "INSERT INTO schema_versions VALUES (?, now())"
 
 
 def version_of(connection: duckdb.DuckDBPyConnection) -> int:
@@ -22,6 +25,7 @@ def version_of(connection: duckdb.DuckDBPyConnection) -> int:
 
 def migrate(
     connection: duckdb.DuckDBPyConnection,
+    new_transaction: Callable[[], Transaction],
     *,
     target: int = schema.VERSION,
     steps: Mapping[int, Sequence[str]] = STEPS,
@@ -41,15 +45,12 @@ def migrate(
     while current < target:
         following = target if current == 0 else current + 1
         statements = _creation() if current == 0 else [*steps[following], *_views()]
-        connection.execute("BEGIN")
-        try:
+        with new_transaction() as transaction:
             for statement in statements:
-                connection.execute(statement)
-            connection.execute("INSERT INTO schema_versions VALUES (?, now())", [following])
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+                transaction.rows(statement)
+            transaction.change(
+                "schema_versions", "INSERT INTO schema_versions VALUES (?, now())", [following]
+            )
         current = following
 
 

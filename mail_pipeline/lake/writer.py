@@ -1,8 +1,7 @@
 """The writing end of the lake: transactions that are durable, whole and alone."""
 
-import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from mail_pipeline.lake.connection import CATALOG, attach, catalog_path, open_du
 from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.lake.lock import WriteLock
 from mail_pipeline.lake.migrations import migrate
+from mail_pipeline.lake.transaction import Parameters, Transaction, registered, table_files
 
 _BATCH = 10_000
-
-Parameters = Sequence[object] | Mapping[str, object]
 
 
 class Lake:
@@ -43,7 +41,10 @@ class Lake:
                 if fresh:
                     self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
                     self._connection.execute("CALL lake.set_option('data_inlining_row_limit', 0)")
-                migrate(self._connection)
+                    # Bounds how long one step of upkeep holds the lock.
+                    self._connection.execute("CALL lake.set_option('target_file_size', '128MB')")
+                self._synced = set(table_files(tables_path(data), schema.STORED))
+                migrate(self._connection, self._new_transaction)
 
     def close(self) -> None:
         """Let go of the lake."""
@@ -79,6 +80,11 @@ class Lake:
             cursor.execute(f"USE {CATALOG}")
             yield cursor
 
+    def call(self, statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """Run one statement of upkeep under the write lock and return its rows."""
+        with self.locked():
+            return self._connection.execute(statement, parameters).fetchall()
+
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
         """Write several tables at once: all of it is durable when the block ends, or none of it is there.
@@ -86,15 +92,11 @@ class Lake:
         Holds the write lock throughout. An exception from the block rolls back. Raises StopRun when the
         disk is full or read-only.
         """
-        with self.locked():
-            transaction = Transaction(self._connection, tables_path(self.data))
-            transaction.begin()
-            try:
-                yield transaction
-                transaction.commit()
-            except BaseException:
-                transaction.rollback()
-                raise
+        with self.locked(), self._new_transaction() as transaction:
+            yield transaction
+
+    def _new_transaction(self) -> Transaction:
+        return Transaction(self._connection, tables_path(self.data), self._synced)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -102,91 +104,3 @@ class Lake:
         # The file lock keeps out other processes, the mutex other threads of this one.
         with disk_errors(self.data), self._mutex, self._lock.held():
             yield
-
-
-class Transaction:
-    """What can be done between BEGIN and COMMIT."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, tables: Path) -> None:
-        """Take the connection, and the folder in which each table has a folder of files."""
-        self._connection = connection
-        self._folders = [tables / "main" / table.name for table in schema.STORED]
-        self._before: set[str] = set()
-
-    def begin(self) -> None:
-        """Start, and note which files are there already."""
-        self._before = set(self._files())
-        self._connection.execute("BEGIN")
-
-    def append(self, table: str, rows: pa.Table) -> None:
-        """Add rows whose columns stand in the table's own order."""
-        if rows.num_rows:
-            with registered(self._connection, {"incoming": rows}):
-                self._connection.execute(f"INSERT INTO {schema.TABLES[table].name} SELECT * FROM incoming")
-
-    def delete(self, table: str, keys: pa.Table) -> None:
-        """Delete the rows whose columns, those that `keys` has, equal a row of `keys`."""
-        if keys.num_rows:
-            match = " AND ".join(f"t.{name} = k.{name}" for name in keys.column_names)
-            with registered(self._connection, {"gone": keys}):
-                self._connection.execute(
-                    f"DELETE FROM {schema.TABLES[table].name} t USING gone k WHERE {match}"
-                )
-
-    def matching(self, table: str, keys: pa.Table) -> pa.Table:
-        """Return the rows whose columns, those that `keys` has, equal a row of `keys`."""
-        match = ", ".join(keys.column_names)
-        with registered(self._connection, {"wanted": keys}):
-            return self._connection.execute(
-                f"SELECT * FROM {schema.TABLES[table].name} SEMI JOIN wanted USING ({match})"
-            ).to_arrow_table()
-
-    def rows(self, statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-        """Run a statement inside the transaction and return its rows."""
-        return self._connection.execute(statement, parameters).fetchall()
-
-    def commit(self) -> None:
-        """Make everything durable: first the files, which DuckDB does not sync itself, then the catalog."""
-        touched = set()
-        for path in set(self._files()) - self._before:
-            _sync(path)
-            touched.add(str(Path(path).parent))
-        for folder in touched:
-            _sync(folder)
-        self._connection.execute("COMMIT")
-
-    def rollback(self) -> None:
-        """Undo everything; the files written so far are swept up by upkeep."""
-        # A failed COMMIT has already ended the transaction.
-        try:
-            self._connection.execute("ROLLBACK")
-        except duckdb.TransactionException:
-            return
-
-    def _files(self) -> Iterator[str]:
-        for folder in self._folders:
-            try:
-                with os.scandir(folder) as entries:
-                    yield from (entry.path for entry in entries)
-            except FileNotFoundError:
-                continue
-
-
-@contextmanager
-def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, pa.Table]) -> Iterator[None]:
-    """Let statements name Arrow tables for the length of the block."""
-    for name, rows in inputs.items():
-        connection.register(name, rows)
-    try:
-        yield
-    finally:
-        for name in inputs:
-            connection.unregister(name)
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -104,9 +104,8 @@ class GrantClient:
         `query_imap` asks the IMAP server itself, in `folder_id`.
         """
         if not message_id:
-            raise NotFound(
-                f"GET {self._shown_path}/messages/<message>: a message without id cannot be asked for"
-            )
+            text = f"GET {self._shown_path}/messages/<message> needs a message id, and it is empty"
+            raise NotFound(text, next_step="A message without id cannot be fetched: leave it out.")
         asked: dict[str, str | int] = {"in": folder_id} if folder_id else {}
         if query_imap:
             asked["query_imap"] = "true"

@@ -96,7 +96,7 @@ class _Draft(NamedTuple):
     sent: bool
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def block(shape: Shape, number: int) -> tuple[Sketch, ...]:
     """Return the sketches of a block, oldest first."""
     random = stable_random(shape.seed, shape.mailbox, "block", number)

@@ -101,7 +101,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class FaultRule:
-    """A fault at the requests it matches, from the `first` to the `last` of them, counted from 1."""
+    """A fault at the requests it matches: at the `first` of them, counted from 1, and so many `times`."""
 
     fault: Fault
     operation: str | None = None
@@ -111,7 +111,7 @@ class FaultRule:
     limit_over: int | None = None
     """Only requests with a larger `limit`: a 504 that halving the page cures."""
     first: int = 1
-    last: int | None = 1
+    times: int | None = 1
     """None: for ever."""
     seconds: float = 1.0
     """What Retry-After asks for, or how long a slow drip takes."""
@@ -125,6 +125,10 @@ class FaultRule:
             and (self.limit_over is None or facts.limit > self.limit_over)
             and facts.allows(self.fault)
         )
+
+    def due(self, count: int) -> bool:
+        """Return whether the fault happens at the `count`th request the rule matches."""
+        return self.first <= count and (self.times is None or count < self.first + self.times)
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ class Faults:
             if rule.matches(facts):
                 self._matched[index] += 1
                 count = self._matched[index]
-                if found is None and rule.first <= count and (rule.last is None or count <= rule.last):
+                if found is None and rule.due(count):
                     found = Injection(rule.fault, rule.seconds, stable_share(self._seed, facts.key, count))
         return found or (self._at_rate(facts) if self._rate else None)
 

@@ -122,12 +122,12 @@ class Service:
         view = View.of(mailbox, query, self.now)
         token = page.page_token
         position = None if token is None else self._cursors.open(token, page.binding, now)
+        repeated = view.before(position, min(_REPEATED, page.limit - 1)) if repeat_records else []
+        room = page.limit - len(repeated)
         part = view.page(
-            position, page.limit, irregular=self._irregular, seed=self.fleet.seed, binding=page.binding
+            position, room, irregular=self._irregular, seed=self.fleet.seed, binding=page.binding
         )
-        numbers = part.numbers
-        if repeat_records:
-            numbers = (view.before(position, _REPEATED) + numbers)[: max(page.limit, len(numbers))]
+        numbers = repeated + part.numbers
         envelope = {"data": [view.record(number) for number in numbers]} | self._next(part.next, page, now)
         return Result(envelope, len(numbers), [mailbox.date(number) for number in numbers])
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from mail_pipeline.errors import RetryLater, SkipMailbox
 from mail_pipeline.lake.schema import TABLES
-from mail_pipeline.lake.writer import Lake, Transaction
+from mail_pipeline.lake.transaction import Transaction
+from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient, Page
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.account_records import read_folder, read_grant

@@ -4,10 +4,11 @@ A page alone is committed at once. Pages that come in while a commit is under wa
 groups form by themselves exactly when there is much to do.
 """
 
+import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,41 +16,21 @@ from typing import Any
 import pyarrow as pa
 
 from mail_pipeline.errors import StopRun
-from mail_pipeline.lake.writer import Lake, Transaction
+from mail_pipeline.lake.upkeep import tidy
+from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.leases import LeaseLost, Leases
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import DeadLetter
-from mail_pipeline.sync.rows import (
-    PARTS,
-    ROLES,
-    MessageRows,
-    arrow_table,
-    keys,
-    part_keys,
-    read_states,
-)
+from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.storing import MessageStore
+
+_log = logging.getLogger(__name__)
 
 _GROUP_AT_MOST = 16
+_TIDY_EVERY = 64
 _WAITING_AT_MOST = 12
 """Pages fetched and not yet stored, in the whole process: what a crash costs, and bounded memory."""
-
-# The messages of a folder whose newest word on that folder is older than the pass that has just ended.
-_MISSED = """
-SELECT m.id FROM all_messages m SEMI JOIN message_folders f
-    ON f.grant_id = m.grant_id AND f.message_id = m.id AND f.folder_id = $folder
-WHERE m.grant_id = $grant
-    AND coalesce(
-        (m.folder_times::MAP(VARCHAR, BIGINT))[$folder],
-        (m.field_times->>'folders')::BIGINT,
-        epoch(m.observed_at)::BIGINT
-    ) < $began
-    AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
-    AND m.id NOT IN (
-        SELECT object_id FROM dead_letters
-        WHERE partition_key = $partition AND object_id IS NOT NULL AND NOT stored
-    )
-"""
 
 
 @dataclass(slots=True)
@@ -110,10 +91,21 @@ class Committer:
     def _run(self) -> None:
         held: Write | None = None
         closing = False
+        groups = 0
         while held is not None or not closing:
             group, held, closing = self._group(held, closing)
             if group:
                 self._store(group)
+                groups += 1
+                if groups % _TIDY_EVERY == 0:
+                    self._tidy()
+
+    def _tidy(self) -> None:
+        try:
+            tidy(self._lake)
+        except Exception:
+            # Only queries get slower for it; what truly is wrong, the next commit tells.
+            _log.warning("Could not merge small files of the lake", exc_info=True)
 
     def _group(self, held: Write | None, closing: bool) -> tuple[list[Write], Write | None, bool]:
         group = [held] if held is not None else []
@@ -167,8 +159,8 @@ class Committer:
         outcomes: list[Checkpoint | BaseException] = []
         standing: dict[str, Checkpoint] = {}
         dead: list[tuple[Any, ...]] = []
-        fresh: dict[str, list[pa.Table]] = {}
         with self._lake.transaction() as transaction:
+            messages = MessageStore(transaction)
             for write in group:
                 if write.partition_key in self._broken:
                     outcomes.append(self._broken[write.partition_key])
@@ -179,17 +171,15 @@ class Committer:
                 except LeaseLost as error:
                     outcomes.append(error)
                     continue
-                new = _merge(transaction, checkpoint.grant_id, write.repeats)
-                for table, rows in write.fresh.items():
-                    fresh.setdefault(table, []).append(rows)
+                messages.add(write.fresh)
+                new = messages.merge(checkpoint.grant_id, write.repeats)
                 dead += _dead_rows(checkpoint, write)
                 checkpoint = _advanced(checkpoint, write, new, fence)
                 if write.ends_folder_pass:
-                    _miss(transaction, checkpoint)
+                    messages.miss(checkpoint)
                 standing[write.partition_key] = checkpoint
                 outcomes.append(checkpoint)
-            for table, batches in fresh.items():
-                transaction.append(table, pa.concat_tables(batches))
+            messages.flush()
             transaction.append("dead_letters", arrow_table("dead_letters", dead))
             transaction.append("checkpoints", checkpoint_rows(standing.values()))
         self._standing.update(standing)
@@ -215,87 +205,3 @@ def _dead_rows(checkpoint: Checkpoint, write: Write) -> Iterator[tuple[Any, ...]
             letter.raw,
             write.at * 1_000_000,
         )
-
-
-def _merge(transaction: Transaction, grant_id: str, observations: Sequence[Observation]) -> int:
-    """Merge observations into what the lake holds of their messages; return how many it did not hold."""
-    if not observations:
-        return 0
-    found = _states(transaction, grant_id, {observation.id for observation in observations})
-    before = {identity: _likeness(state) for identity, state in found.items()}
-    states = dict(found)
-    for observation in observations:
-        states.setdefault(observation.id, MessageState(observation.id)).observe(observation)
-    _replace(transaction, grant_id, states.values(), before)
-    return len(states) - len(found)
-
-
-def _miss(transaction: Transaction, checkpoint: Checkpoint) -> None:
-    """Take a folder away from the messages that its completed pass did not see there."""
-    if checkpoint.pass_started is None or checkpoint.folder_id is None:
-        return
-    missed = transaction.rows(
-        _MISSED,
-        {
-            "grant": checkpoint.grant_id,
-            "folder": checkpoint.folder_id,
-            "began": checkpoint.pass_started,
-            "since": checkpoint.since,
-            "partition": checkpoint.partition_key,
-        },
-    )
-    if not missed:
-        return
-    states = _states(transaction, checkpoint.grant_id, {identity for (identity,) in missed})
-    before = {identity: _likeness(state) for identity, state in states.items()}
-    for state in states.values():
-        state.miss(checkpoint.folder_id, checkpoint.pass_started)
-    _replace(transaction, checkpoint.grant_id, states.values(), before)
-
-
-def _states(transaction: Transaction, grant_id: str, ids: Iterable[str]) -> dict[str, MessageState]:
-    by_id = keys(grant_id, ids, id_column="id")
-    messages = transaction.matching("all_messages", by_id)
-    if not messages.num_rows:
-        return {}
-    by_message = by_id.rename_columns(["grant_id", "message_id"])
-    return read_states(
-        messages,
-        transaction.matching("message_participants", by_message),
-        transaction.matching("attachments", by_message),
-    )
-
-
-def _replace(
-    transaction: Transaction,
-    grant_id: str,
-    states: Iterable[MessageState],
-    before: dict[str, dict[str, Any]],
-) -> None:
-    rows = MessageRows(grant_id)
-    outdated: dict[str, list[str]] = {part: [] for part in PARTS}
-    for state in states:
-        known = before.get(state.id)
-        parts: list[str] = list(PARTS)
-        if known is not None:
-            now = _likeness(state)
-            parts = [part for part in PARTS if now[part] != known[part]]
-            for part in parts:
-                outdated[part].append(state.id)
-        rows.add(state, parts)
-    transaction.delete("all_messages", keys(grant_id, before, id_column="id"))
-    for part, ids in outdated.items():
-        transaction.delete(part, part_keys(part, grant_id, ids))
-    for table, batch in rows.tables().items():
-        transaction.append(table, batch)
-
-
-def _likeness(state: MessageState) -> dict[str, Any]:
-    """Return, for each table of parts, what tells whether its rows of this message have changed."""
-    fields = state.fields
-    return {
-        "message_bodies": fields.get("body"),
-        "message_participants": [fields.get(role) for role in ROLES],
-        "message_folders": state.folders,
-        "attachments": fields.get("attachments"),
-    }

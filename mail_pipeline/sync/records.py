@@ -12,6 +12,7 @@ from typing import Any
 from mail_pipeline.sync.merge import Observation
 
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second a timestamp column holds
+_NOT_FIELDS = frozenset({"grant_id", "object"})
 _LAST_SIZE = 2**63 - 1
 
 
@@ -87,9 +88,12 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
         raise Unreadable(f"id: expected text, got {_kind(identity)}")
     fields: dict[str, Any] = {}
     for name, value in record.items():
-        fields[name] = _READERS.get(name, _anything)(name, value)
-    for name in ("id", "grant_id", "object"):
-        fields.pop(name, None)
+        reader = _READERS.get(name)
+        if reader is not None:
+            fields[name] = reader(name, value)
+        elif name not in _NOT_FIELDS:
+            fields[name] = _anything(value)
+    del fields["id"]
     if folder is not None:
         fields.pop("folders", None)
     if fields.get("body") is None:
@@ -98,7 +102,7 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
     return Observation(identity, at, fields, folder)
 
 
-def _anything(_name: str, value: Any) -> Any:
+def _anything(value: Any) -> Any:
     if not isinstance(value, (int, float)):
         _check_text(json.dumps(value, ensure_ascii=False))
     return value

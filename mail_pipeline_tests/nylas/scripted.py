@@ -50,6 +50,7 @@ class Seen:
 
     target: str
     headers: dict[str, str]
+    client: tuple[str, int] = ("", 0)
 
     @property
     def path(self) -> str:
@@ -68,7 +69,7 @@ class Reply:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     end: Literal["whole", "half", "reset", "unsized half"] = "whole"
-    before: Callable[[], None] = lambda: None
+    before: Callable[[], object] = lambda: None
 
     def encoded(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -126,9 +127,8 @@ class ScriptedServer:
 
             def do_GET(self) -> None:
                 target = self.requestline.split(" ")[1]
-                reply = server._next(
-                    Seen(target, {name.lower(): value for name, value in self.headers.items()})
-                )
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                reply = server._next(Seen(target, headers, self.client_address))
                 reply.before()
                 self._send(reply)
 

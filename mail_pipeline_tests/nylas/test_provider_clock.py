@@ -28,7 +28,7 @@ def test_a_request_is_never_dated_after_its_true_sending_and_hardly_before(dista
     clock = JumpingClock(wall_start=wall)
     provider = ProviderClock(clock)
 
-    def true_time(monotonic: float) -> float:
+    def true_time(monotonic):
         return monotonic + distance + 2e9
 
     answers = []

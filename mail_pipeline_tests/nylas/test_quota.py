@@ -1,5 +1,6 @@
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,7 +87,7 @@ def test_no_sixty_seconds_hold_more_than_sixty_times_the_budget(budget, price, m
 @given(budgets, prices, st.integers(1, 5_000), latencies)
 def test_the_next_page_starts_no_sooner_than_what_the_last_one_cost(budget, price, messages, latencies):
     starts = Run(budget, price, messages, latencies).starts
-    for (before, units), (after, _) in zip(starts, starts[1:], strict=False):
+    for (before, units), (after, _) in pairwise(starts):
         assert after - before >= max(0.2, units / budget) - 1e-6
 
 

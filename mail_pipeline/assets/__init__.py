@@ -1,0 +1,1 @@
+"""What the asset graph shows: the accounts and their mail."""

@@ -1,0 +1,104 @@
+"""`mail-pipeline simulate`: a Nylas v3 server on this machine, with generated mail or your own."""
+
+import threading
+from pathlib import Path
+
+import click
+
+from mail_pipeline.cli.children import interruptible
+from mail_pipeline.cli.options import address_options, debug_option, json_option
+from mail_pipeline.cli.terminal import notes, print_json
+from mail_pipeline.errors import StopRun
+from mail_pipeline.simulator import API_KEY, PROVIDERS, Faults, Fleet, MailboxSpec, Simulator
+
+
+@click.command("simulate")
+@address_options(8123)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same mail.")
+@click.option(
+    "--mailbox",
+    "mailboxes",
+    multiple=True,
+    metavar="PROVIDER=COUNT",
+    help=f"A mailbox with so many messages; may be repeated. Providers: {', '.join(PROVIDERS)}. "
+    "Without any, one of each kind.",
+)
+@click.option(
+    "--mbox",
+    "paths",
+    multiple=True,
+    type=click.Path(exists=True, resolve_path=True, path_type=Path),
+    help="Your own mail: an mbox file, a folder of them, or a maildir. Read, never written; may be repeated.",
+)
+@click.option(
+    "--faults",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the requests that go wrong, in ways a repeated request cures.",
+)
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="File that gets each request as a line of JSON.",
+)
+@click.option("--quiet", is_flag=True, help="Print the two variables alone.")
+@json_option
+@debug_option
+def command(
+    host: str,
+    port: int,
+    seed: int,
+    mailboxes: tuple[str, ...],
+    paths: tuple[Path, ...],
+    faults: float,
+    log: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Serve simulated mailboxes as Nylas would, until Ctrl-C.
+
+    Prints NYLAS_API_URI and NYLAS_API_KEY; with these two in its environment every command works on the
+    simulator.
+    """
+    fleet = _fleet(seed, mailboxes, paths)
+    simulator = Simulator(fleet, faults=Faults(rate=faults, seed=seed), log_file=log)
+    try:
+        with interruptible(), simulator.serve(host, port) as url:
+            if as_json:
+                print_json({"ok": True, "NYLAS_API_URI": url, "NYLAS_API_KEY": API_KEY, "grants": len(fleet)})
+            else:
+                prefix = "" if quiet else "export "
+                click.echo(f"{prefix}NYLAS_API_URI={url}\n{prefix}NYLAS_API_KEY={API_KEY}")
+            if not quiet:
+                notes().print(f"Serving {len(fleet)} mailboxes on {url}. Ctrl-C ends.")
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return
+    except OSError as error:
+        raise StopRun(
+            f"The simulator cannot listen on {host}:{port} ({error.strerror})",
+            next_step="Choose another --port; 0 takes a free one.",
+        ) from None
+
+
+def _fleet(seed: int, mailboxes: tuple[str, ...], paths: tuple[Path, ...]) -> Fleet:
+    if mailboxes and paths:
+        raise click.UsageError("--mailbox and --mbox do not go together: run two simulators.")
+    if paths:
+        try:
+            return Fleet.from_mail(paths)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--mbox") from None
+    return Fleet.generate(seed, map(_spec, mailboxes)) if mailboxes else Fleet.demo(seed)
+
+
+def _spec(text: str) -> MailboxSpec:
+    provider, _, count = text.partition("=")
+    if provider not in PROVIDERS or not count.isdecimal():
+        raise click.BadParameter(
+            f"{text!r}: expected a provider and a number, such as imap=500; providers are "
+            f"{', '.join(PROVIDERS)}.",
+            param_hint="--mailbox",
+        )
+    return MailboxSpec(provider, messages=int(count))

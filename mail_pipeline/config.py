@@ -1,0 +1,87 @@
+"""What an analyst may set for a run."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+from pydantic import Field, field_validator
+
+from mail_pipeline.sync.backfill import BackfillOptions
+
+_LARGEST_PAGE = 200
+"""The API's limit for messages."""
+
+
+class BackfillConfig(dg.Config):
+    """How far and how thoroughly `messages` is backfilled. Leave all as it is for everything there is."""
+
+    since: str | None = Field(
+        default=None,
+        description="Go no further back than this date, such as 2024-01-31 or 2024-01-31T09:00:00+01:00 "
+        "(UTC where no offset is given). Empty: back to the very first message.",
+    )
+    max_pages: int | None = Field(
+        default=None,
+        description="Stop each mailbox after so many pages of up to 200 messages; the next run goes on from "
+        "there. A mailbox stopped so is not marked as materialized. Empty: no limit.",
+    )
+    full_resync: bool = Field(
+        default=False,
+        description="List mailboxes that are complete again from their newest message and merge what has "
+        "changed. Otherwise they are left alone.",
+    )
+    page_size: int | None = Field(
+        default=None,
+        description="Messages per page, 1 to 200. Empty: what suits the provider.",
+    )
+
+    @field_validator("since")
+    @classmethod
+    def _a_date(cls, value: str | None) -> str | None:
+        if value:
+            _moment(value)
+        return value or None
+
+    @field_validator("max_pages")
+    @classmethod
+    def _some_pages(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
+            raise ValueError(f"max_pages is {value}: expected a whole number of at least 1, or nothing")
+        return value
+
+    @field_validator("page_size")
+    @classmethod
+    def _a_page(cls, value: int | None) -> int | None:
+        if value is not None and not 1 <= value <= _LARGEST_PAGE:
+            raise ValueError(
+                f"page_size is {value}: expected a whole number from 1 to {_LARGEST_PAGE}, or nothing"
+            )
+        return value
+
+    def options(self) -> BackfillOptions:
+        """Return the same as the engine takes it."""
+        return BackfillOptions(
+            since=None if self.since is None else _moment(self.since),
+            max_pages=self.max_pages,
+            full_resync=self.full_resync,
+            page_size=self.page_size,
+        )
+
+    @classmethod
+    def of(cls, options: BackfillOptions) -> "BackfillConfig":
+        """Return the engine's options as run config. Raises ValueError naming the field that is wrong."""
+        return cls(
+            since=None if options.since is None else options.since.isoformat(),
+            max_pages=options.max_pages,
+            full_resync=options.full_resync,
+            page_size=options.page_size,
+        )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"since is {text!r}: expected a date such as 2024-01-31 or 2024-01-31T09:00:00+01:00, or nothing"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

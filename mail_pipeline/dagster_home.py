@@ -1,0 +1,74 @@
+"""Dagster's home in a data folder, and what a hard kill left behind in it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import psutil  # type: ignore[import-untyped]
+
+_PACKAGE = Path(__file__).parent
+_BASE_DIR = '"data/dagster'
+_START_TIMEOUT = timedelta(seconds=180)
+_NOTE = "# Written by mail-pipeline from the project's own file; change that one.\n"
+_GONE = "The run's process is gone: it was killed, or the machine was restarted."
+
+
+def prepare_dagster_home(data: Path) -> Path:
+    """Write dagster.yaml and workspace.yaml into `<data>/dagster` and return that folder, absolute.
+
+    It is what DAGSTER_HOME should be, and holds the same history as `dagster dev` in the project's root with
+    the default data folder.
+    """
+    home = (data / "dagster").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    quoted = json.dumps(str(home))[:-1]
+    (home / "dagster.yaml").write_text(_NOTE + _shipped("dagster.yaml").replace(_BASE_DIR, quoted))
+    (home / "workspace.yaml").write_text(_NOTE + _shipped("workspace.yaml"))
+    return home
+
+
+def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
+    """End the runs whose process is gone as failed or canceled, and return how many there were.
+
+    A machine that stops, or a `kill -9`, leaves a run "started" for ever: it keeps its place in the queue and
+    its partitions look busy. Only for an instance whose runs are processes of this machine; runs alive are
+    left alone, so this may be called beside them.
+    """
+    statuses = [
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    ]
+    records = instance.get_run_records(dg.RunsFilter(statuses=statuses))
+    orphans = [record.dagster_run for record in records if not _alive(instance, record)]
+    for run in orphans:
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, _GONE)
+        else:
+            instance.report_run_failed(run, _GONE)
+    return len(orphans)
+
+
+def _shipped(name: str) -> str:
+    """Return a file of the project's root, which an installed package carries inside."""
+    inside = _PACKAGE / name
+    return (inside if inside.exists() else _PACKAGE.parent / name).read_text()
+
+
+def _alive(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    run_id = record.dagster_run.run_id
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START):
+        if entry.dagster_event is not None and entry.dagster_event.pid is not None:
+            return _is_running(entry.dagster_event.pid, since=entry.timestamp)
+    # Whoever creates a run starts it soon, or is gone.
+    return datetime.now(UTC) - record.update_timestamp < _START_TIMEOUT
+
+
+def _is_running(pid: int, *, since: float) -> bool:
+    """Tell whether the process that had this pid at that time (unix seconds) lives; pids are given anew."""
+    try:
+        return bool(psutil.Process(pid).create_time() <= since + 1)
+    except psutil.NoSuchProcess:
+        return False

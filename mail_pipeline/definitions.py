@@ -1,0 +1,22 @@
+"""The code location: everything Dagster shows and runs."""
+
+import dagster as dg
+
+from mail_pipeline import jobs
+from mail_pipeline.assets.accounts import folders, grants
+from mail_pipeline.assets.mail import messages
+from mail_pipeline.checks import CHECKS
+from mail_pipeline.resources import MailPipelineResource
+from mail_pipeline.schedules import SCHEDULES
+from mail_pipeline.sensors import SENSORS
+
+defs = dg.Definitions(
+    assets=[grants, folders, messages],
+    asset_checks=CHECKS,
+    jobs=[jobs.refresh_accounts, jobs.backfill, jobs.check_tables],
+    schedules=SCHEDULES,
+    sensors=SENSORS,
+    resources={"mail_pipeline": MailPipelineResource()},
+    # The work is one step of network calls: a process per step would double a run's cost.
+    executor=dg.in_process_executor,
+)

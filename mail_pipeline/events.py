@@ -1,0 +1,137 @@
+"""What the Dagster UI is told of each mailbox: events on its partition, and who failed."""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from mail_pipeline.sync.backfill import MailboxProgress
+
+_OBSERVED_EVERY = timedelta(seconds=10)
+"""An event costs 5 ms and 4 KB, and stays: one per mailbox per ten seconds is enough to watch."""
+_NAMED_IN_TEXT = 5
+_NAMED_IN_TABLE = 100
+
+
+class MailboxEvents:
+    """Reports the mailboxes of one run on their partitions.
+
+    A mailbox that is complete is materialized, one still being listed is observed. One that is paused or
+    failed is observed with its reason, and once all have ended `raise_failures` fails the run: then exactly
+    the partitions without a materialization of this run show as failed.
+    """
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        """Take the context of the run to report in."""
+        self._context = context
+        self._observed: dict[str, datetime] = {}
+        self._ended = 0
+        self._failed: list[MailboxProgress] = []
+
+    def running(self, mailbox: MailboxProgress) -> None:
+        """Report a mailbox at work, at most once in ten seconds."""
+        last = self._observed.get(mailbox.partition_key, mailbox.started_at)
+        if mailbox.updated_at - last >= _OBSERVED_EVERY:
+            self._observed[mailbox.partition_key] = mailbox.updated_at
+            self._observe(mailbox)
+
+    def ended(self, mailbox: MailboxProgress) -> None:
+        """Report the last word on a mailbox."""
+        self._ended += 1
+        if not mailbox.succeeded:
+            self._failed.append(mailbox)
+        if mailbox.state == "complete":
+            self._context.log_event(
+                dg.AssetMaterialization(
+                    self._context.asset_key,
+                    partition=mailbox.partition_key,
+                    metadata=mailbox_metadata(mailbox),
+                )
+            )
+        else:
+            self._observe(mailbox)
+
+    def raise_failures(self) -> None:
+        """Raise a Failure that names the mailboxes that did not get through, why, and what to do."""
+        if not self._failed:
+            return
+        named = [
+            f"{each.partition_key} ({each.state}): {_why(each)}" for each in self._failed[:_NAMED_IN_TEXT]
+        ]
+        if len(self._failed) > _NAMED_IN_TEXT:
+            named.append("The others are in this event's metadata and in the table `mailboxes`.")
+        raise dg.Failure(
+            f"{len(self._failed)} of {self._ended} mailboxes did not get through. " + "\n".join(named),
+            metadata={"mailboxes": _failures_table(self._failed[:_NAMED_IN_TABLE])},
+            allow_retries=False,
+        )
+
+    def _observe(self, mailbox: MailboxProgress) -> None:
+        self._context.log_event(
+            dg.AssetObservation(
+                self._context.asset_key,
+                partition=mailbox.partition_key,
+                metadata=mailbox_metadata(mailbox),
+            )
+        )
+
+
+def mailbox_metadata(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue]:
+    """Return what people see of a mailbox on its partition. Counts are of its ledger row."""
+    known: dict[str, dg.MetadataValue | None] = {
+        "state": dg.MetadataValue.text(mailbox.state),
+        "provider": dg.MetadataValue.text(mailbox.provider),
+        "folder": _text(mailbox.folder_name),
+        "folder_id": _text(mailbox.folder_id),
+        "cursor": _text(mailbox.cursor),
+        "pages": dg.MetadataValue.int(mailbox.pages),
+        "messages": dg.MetadataValue.int(mailbox.messages),
+        "dagster/partition_row_count": dg.MetadataValue.int(mailbox.messages),
+        "reported_by_provider": _int(mailbox.reported),
+        "oldest": _moment(mailbox.oldest),
+        "newest": _moment(mailbox.newest),
+        "messages_per_second": dg.MetadataValue.float(round(mailbox.rate, 1)),
+        "eta_seconds": None
+        if mailbox.eta_seconds is None
+        else dg.MetadataValue.float(round(mailbox.eta_seconds)),
+        "held_by_quota_until": _moment(mailbox.held_until),
+        "requests": dg.MetadataValue.int(mailbox.requests),
+        "megabytes": dg.MetadataValue.float(round(mailbox.body_bytes / 1e6, 1)),
+        "quota_units": dg.MetadataValue.int(mailbox.quota_units),
+        "dead_letters": dg.MetadataValue.int(mailbox.dead_letters),
+        "webhook_before_first_page": dg.MetadataValue.bool(mailbox.subscribed),
+        "reason": _text(mailbox.reason),
+        "next_step": _text(mailbox.next_step),
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _failures_table(failed: list[MailboxProgress]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "partition": each.partition_key,
+                    "state": each.state,
+                    "reason": each.reason or "",
+                    "next_step": each.next_step or "",
+                }
+            )
+            for each in failed
+        ]
+    )
+
+
+def _why(mailbox: MailboxProgress) -> str:
+    return ". ".join(part.rstrip(".") for part in (mailbox.reason, mailbox.next_step) if part)
+
+
+def _text(value: str | None) -> dg.MetadataValue | None:
+    return None if value is None else dg.MetadataValue.text(value)
+
+
+def _int(value: int | None) -> dg.MetadataValue | None:
+    return None if value is None else dg.MetadataValue.int(value)
+
+
+def _moment(value: datetime | None) -> dg.MetadataValue | None:
+    return None if value is None else dg.MetadataValue.timestamp(value)

@@ -1,0 +1,87 @@
+"""Upkeep: few files instead of many, and no files that nobody needs.
+
+Each step takes the write lock for itself and bounds what it rewrites, so that writers wait for one step at
+most. Readers are never in the way: they keep the snapshot they have begun with.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from mail_pipeline.lake import schema
+from mail_pipeline.lake.writer import Lake
+
+SMALL_BYTES = 2 * 2**20
+"""Files below this are merged while a backfill runs; a merge makes them larger than this, so none is merged
+again and again."""
+MEDIUM_BYTES = 64 * 2**20
+"""Files below this are merged by `upkeep`, into files of the lake's `target_file_size` at the most."""
+_RESULTS_PER_STEP = 1
+_DELETED_SHARE = 0.3
+_SAFE_AGE = timedelta(days=1)
+"""Files younger than this may belong to a transaction or a query under way."""
+
+_SUPERSEDED = """
+DELETE FROM checkpoints USING (
+    SELECT partition_key, max(version) AS newest FROM checkpoints GROUP BY ALL
+) AS kept
+WHERE checkpoints.partition_key = kept.partition_key AND checkpoints.version < kept.newest
+"""
+_MERGE = """
+CALL ducklake_merge_adjacent_files('lake', $table, max_file_size => $below, max_compacted_files => $results)
+"""
+_REWRITE = "CALL ducklake_rewrite_data_files('lake', $table, delete_threshold => $share)"
+_EXPIRE = "CALL ducklake_expire_snapshots('lake', older_than => now() - $age::INTERVAL)"
+_CLEAN_UP = "CALL ducklake_cleanup_old_files('lake', older_than => now() - $age::INTERVAL)"
+_ORPHANS = "CALL ducklake_delete_orphaned_files('lake', older_than => now() - $age::INTERVAL)"
+_FILE_COUNT = "SELECT table_name, file_count, file_size_bytes FROM ducklake_table_info('lake')"
+
+
+@dataclass(slots=True)
+class UpkeepReport:
+    """What an upkeep did, and what the tables are like after it."""
+
+    checkpoints_dropped: int = 0
+    snapshots_expired: int = 0
+    files_removed: int = 0
+    files: dict[str, int] = field(default_factory=dict)
+    """Parquet files of each table now."""
+    size_bytes: int = 0
+
+
+def tidy(lake: Lake) -> None:
+    """Merge the small files that page commits leave behind, so that queries stay quick meanwhile.
+
+    Bodies are left to `upkeep`: few queries read them, and they are most of the bytes.
+    """
+    for table in schema.STORED:
+        if table.name != "message_bodies":
+            _merge(lake, table.name, SMALL_BYTES)
+
+
+def upkeep(lake: Lake, *, keep: timedelta = timedelta(days=7)) -> UpkeepReport:
+    """Do all upkeep there is. Snapshots older than `keep` can no longer be travelled to.
+
+    Contents do not change. Safe to interrupt and to run beside writers and readers.
+    """
+    report = UpkeepReport()
+    with lake.transaction() as transaction:
+        report.checkpoints_dropped = transaction.change("checkpoints", _SUPERSEDED)[0][0]
+    for table in schema.STORED:
+        with lake.transaction() as transaction:
+            transaction.change(table.name, _REWRITE, {"table": table.name, "share": _DELETED_SHARE})
+        while _merge(lake, table.name, MEDIUM_BYTES):
+            continue
+    report.snapshots_expired = len(lake.call(_EXPIRE, {"age": keep}))
+    for statement in (_CLEAN_UP, _ORPHANS):
+        report.files_removed += len(lake.call(statement, {"age": _SAFE_AGE}))
+    for name, files, size in lake.call(_FILE_COUNT):
+        report.files[name] = files
+        report.size_bytes += size
+    return report
+
+
+def _merge(lake: Lake, table: str, below: int) -> int:
+    """Merge one step's worth of a table's files and return how many files it made."""
+    parameters = {"table": table, "below": below, "results": _RESULTS_PER_STEP}
+    with lake.transaction() as transaction:
+        return sum(made for *_, made in transaction.change(table, _MERGE, parameters))

@@ -1,0 +1,43 @@
+"""The engine as Dagster's assets see it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+
+from mail_pipeline.errors import MailPipelineError
+from mail_pipeline.settings import Settings
+from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
+
+
+class MailPipelineResource:
+    """The pipeline's settings and engine.
+
+    Everything comes from the environment of the process that runs, at the moment it runs: `NYLAS_API_KEY`,
+    `NYLAS_API_URI`, `MAIL_PIPELINE_DATA` and the others of the README's table. A plain object and not a
+    ConfigurableResource, so that no secret can ever be part of a run's configuration, definitions load
+    without any, and a run without a key says in plain words what to set. With `EnvVar` an unset variable
+    stops a backfill before its first run, with Dagster's traceback and without a next step.
+    """
+
+    def settings(self) -> Settings:
+        """Read the environment. Raises StopRun naming the variable that is wrong."""
+        return Settings.from_env()
+
+    def backfill(
+        self,
+        keys: Sequence[str],
+        options: BackfillOptions,
+        on_progress: Callable[[MailboxProgress], None],
+    ) -> Iterator[MailboxProgress]:
+        """Backfill these partitions as `mail_pipeline.sync.backfill.backfill` promises."""
+        return backfill(keys, settings=self.settings(), options=options, on_progress=on_progress)
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Make the package's errors failures of the run whose text is the message and the next step."""
+    try:
+        yield
+    except MailPipelineError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

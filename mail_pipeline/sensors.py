@@ -1,0 +1,78 @@
+"""What runs when something has changed. Both are on from the start."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from mail_pipeline import jobs
+from mail_pipeline.assets.mail import messages
+from mail_pipeline.errors import StopRun
+from mail_pipeline.ledger import Ledger, read_ledger
+from mail_pipeline.partitions import in_chunks, mailboxes, messages_at_work, partition_changes
+from mail_pipeline.resources import MailPipelineResource
+from mail_pipeline.settings import Settings
+
+_CHANGED_PER_TICK = 20_000
+"""Dagster takes up to 25,000 changes from one tick."""
+_STALE_AFTER = timedelta(minutes=30)
+"""Twice the schedule's interval: this steps in after a pause, or where that is switched off."""
+_ASKED_EVERY = timedelta(minutes=10)
+
+
+@dg.sensor(
+    job=jobs.refresh_accounts,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Gives every mailbox of the ledger its partition and takes away those of mailboxes gone. "
+    "Asks for refresh_accounts where the accounts were never listed, or not for half an hour.",
+)
+def partition_keeper(
+    context: dg.SensorEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+) -> dg.SensorResult:
+    """Compare the partitions with the ledger and ask for what is missing."""
+    settings = mail_pipeline.settings()
+    ledger = read_ledger(settings.data)
+    changes = partition_changes(context.instance, ledger, at_most=_CHANGED_PER_TICK)
+    requests, said = _refresh_requests(settings, ledger)
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=[
+            *(mailboxes.build_add_request(list(keys)) for keys in in_chunks(changes.add)),
+            *([mailboxes.build_delete_request(list(changes.delete))] if changes.delete else []),
+        ],
+        skip_reason=None if requests else said,
+    )
+
+
+def _refresh_requests(settings: Settings, ledger: Ledger) -> tuple[list[dg.RunRequest], str]:
+    """Return the run to ask for, if any, and otherwise what to say."""
+    now = datetime.now(UTC)
+    if ledger.refreshed_at is not None and now - ledger.refreshed_at < _STALE_AFTER:
+        return [], f"{len(ledger.active)} mailboxes exist"
+    try:
+        settings.require_key()
+    except StopRun as error:
+        return [], f"The accounts cannot be listed: {error}"
+    # The key lets one request through per ten minutes, however often a refresh fails.
+    return [dg.RunRequest(run_key=f"refresh-{now.timestamp() // _ASKED_EVERY.total_seconds():.0f}")], ""
+
+
+@dg.sensor(
+    job=jobs.check_tables,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for check_tables once a backfill has come to rest.",
+)
+def table_checker(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Have the checks evaluated after the newest materialization, not during a backfill."""
+    newest = context.instance.get_latest_materialization_event(messages.key)
+    if newest is None or context.cursor == str(newest.timestamp):
+        return dg.SkipReason("Nothing new since the last checks.")
+    if messages_at_work(context.instance):
+        return dg.SkipReason("A backfill is at work.")
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=f"check-{newest.timestamp}")], cursor=str(newest.timestamp)
+    )
+
+
+SENSORS = [partition_keeper, table_checker]

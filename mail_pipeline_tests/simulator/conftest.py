@@ -1,0 +1,39 @@
+"""One simulator that several modules read, and a way to serve others."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import pytest
+
+from mail_pipeline.simulator import PROVIDERS, Fleet, Limits, MailboxSpec, Simulator
+from mail_pipeline_tests.simulator.client import Api
+
+
+class Served(NamedTuple):
+    simulator: Simulator
+    api: Api
+
+    def grant_id(self, provider: str) -> str:
+        grants = (mailbox.grant for mailbox in self.simulator.fleet)
+        return next(grant.id for grant in grants if grant.provider == provider)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Simulator], Served]]:
+    with ExitStack() as stack:
+
+        def start(simulator: Simulator) -> Served:
+            url = stack.enter_context(simulator.serve())
+            return Served(simulator, stack.enter_context(Api(url)))
+
+        yield start
+
+
+@pytest.fixture(scope="package")
+def six() -> Iterator[Served]:
+    """A mailbox of each provider, and one of a provider nobody has heard of."""
+    specs = [MailboxSpec(provider, messages=240, body_mean=600) for provider in (*PROVIDERS, "zimbra")]
+    simulator = Simulator(Fleet.generate(7, specs), limits=Limits.off())
+    with simulator.serve() as url, Api(url) as api:
+        yield Served(simulator, api)
