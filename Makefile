@@ -16,3 +16,31 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
+
+# Arguments of the command: make demo ARGS=--headless
+demo: install
+	@$(BIN)/mail-pipeline demo $(ARGS)
+
+test: install lint
+	@DAGSTER_HOME= $(BIN)/dagster definitions validate -w workspace.yaml
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+		echo "No Chromium on this machine: the tests of the UI in a browser are skipped."
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+lint: install
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+# After a change of dependencies in pyproject.toml.
+lock: install
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev \
+		--generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
+
+notebook: install
+	@$(BIN)/jupyter lab notebooks
+
+# What can be made again; neither mail nor the virtual environment.
+clean:
+	@rm -rf artifacts build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .tmp_dagster_home_*
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

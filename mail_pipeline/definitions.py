@@ -4,14 +4,14 @@ import dagster as dg
 
 from mail_pipeline import jobs
 from mail_pipeline.assets.accounts import folders, grants
-from mail_pipeline.assets.mail import messages
+from mail_pipeline.assets.mail import mailboxes, messages
 from mail_pipeline.checks import CHECKS
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.schedules import SCHEDULES
 from mail_pipeline.sensors import SENSORS
 
 defs = dg.Definitions(
-    assets=[grants, folders, messages],
+    assets=[grants, folders, messages, mailboxes],
     asset_checks=CHECKS,
     jobs=[jobs.refresh_accounts, jobs.backfill, jobs.check_tables],
     schedules=SCHEDULES,

@@ -13,7 +13,7 @@ refresh_accounts = dg.define_asset_job(
 )
 backfill = dg.define_asset_job(
     "backfill",
-    selection=dg.AssetSelection.assets(messages).without_checks(),
+    selection=dg.AssetSelection.assets(messages),
     description="Fetch the mail of mailboxes, back to the first message. Launch it from the page of "
     "`messages`, where partitions are chosen.",
 )

@@ -22,7 +22,7 @@ from mail_pipeline.config import BackfillConfig
 from mail_pipeline.definitions import defs
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.ledger import read_ledger
-from mail_pipeline.partitions import contiguous_ranges, mailboxes, range_tags, sync_partitions
+from mail_pipeline.partitions import PARTITIONS, contiguous_ranges, range_tags, sync_partitions
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
@@ -30,21 +30,28 @@ from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
 __all__ = ["BackfillOutcome", "check_tables", "refresh_accounts", "run_backfill", "sync_partitions"]
 
 _ASK_SECONDS = 3.0
+_UNWANTED = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
 _QUIET: Mapping[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillOutcome:
-    """How a backfill ended: the last word on each mailbox that got to have one, and the runs' ids."""
+    """How a backfill ended.
+
+    The last word on each mailbox that got to have one, the ids of the runs, and the keys without a partition.
+    """
 
     mailboxes: tuple[MailboxProgress, ...]
     runs: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
     cancelled: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Tell whether every mailbox got as far as it was told to."""
-        return not self.cancelled and all(mailbox.succeeded for mailbox in self.mailboxes)
+        return (
+            not self.cancelled and not self.unknown and all(mailbox.succeeded for mailbox in self.mailboxes)
+        )
 
 
 def refresh_accounts(instance: dg.DagsterInstance) -> None:
@@ -52,13 +59,13 @@ def refresh_accounts(instance: dg.DagsterInstance) -> None:
 
     Raises what the engine raises (StopRun, RetryLater), after the run is stored as failed.
     """
-    _run(instance, "refresh_accounts", _Watched())
+    _run(instance, "refresh_accounts", str(uuid.uuid4()))
     sync_partitions(instance, Settings.from_env().data)
 
 
 def check_tables(instance: dg.DagsterInstance) -> None:
     """Evaluate all asset checks in a run of the job `check_tables`."""
-    _run(instance, "check_tables", _Watched())
+    _run(instance, "check_tables", str(uuid.uuid4()))
 
 
 def run_backfill(
@@ -71,53 +78,52 @@ def run_backfill(
     """Backfill these partitions in as few runs of the job `backfill` as they make, one after the other.
 
     `on_progress` is called from this thread: about once a second for each mailbox at work, and with the last
-    word on each. Partitions that lie between and are complete may be passed over and reported too. An
+    word on each. A run may pass over complete mailboxes that lie between; nobody is told of those. An
     interrupt (Ctrl-C, or SIGTERM) or "Terminate" in the UI ends the run as canceled and is told in the
-    outcome; the next call goes on from the last stored page. Raises StopRun for a key without a partition and
-    for what stops everything, and ValueError naming an option that is wrong.
+    outcome; the next call goes on from the last stored page. Raises StopRun for what stops everything, and
+    ValueError naming an option that is wrong.
     """
     options = options or BackfillOptions()
     config = BackfillConfig.of(options).model_dump()
-    registered = instance.get_dynamic_partitions(mailboxes.name or "")
-    unknown = sorted(set(keys) - set(registered))
-    if unknown:
-        raise StopRun(
-            f"There is no mailbox {unknown[0]}" + (f", nor {len(unknown) - 1} others" if unknown[1:] else ""),
-            next_step="`mail-pipeline status` lists the mailboxes there are.",
-        )
+    registered = instance.get_dynamic_partitions(PARTITIONS)
+    unknown = tuple(sorted(set(keys) - set(registered)))
     everything = options == BackfillOptions(page_size=options.page_size)
     bridge = read_ledger(Settings.from_env().data).whole if everything else frozenset()
     ended: list[MailboxProgress] = []
     runs: list[str] = []
     for neighbours in contiguous_ranges(registered, set(keys), bridge=bridge):
-        watched = _Watched(on_progress, ended)
+        run_id = str(uuid.uuid4())
         run = _run(
             instance,
             "backfill",
-            watched,
+            run_id,
+            mail_pipeline=_Watched(instance, run_id, frozenset(keys), on_progress, ended),
             tags=range_tags(neighbours),
             config={"ops": {"messages": {"config": config}}},
         )
-        runs.append(run.run_id)
-        if run.status == dg.DagsterRunStatus.CANCELED:
-            return BackfillOutcome(tuple(ended), tuple(runs), cancelled=True)
-    return BackfillOutcome(tuple(ended), tuple(runs))
+        runs.append(run_id)
+        if run.status in _UNWANTED:
+            return BackfillOutcome(tuple(ended), tuple(runs), unknown, cancelled=True)
+    return BackfillOutcome(tuple(ended), tuple(runs), unknown)
 
 
 class _Watched(MailPipelineResource):
-    """The engine as the assets see it, with someone watching from outside the run."""
+    """The engine as the asset sees it, with someone watching from outside the run."""
 
     def __init__(
         self,
-        on_progress: Callable[[MailboxProgress], None] | None = None,
-        ended: list[MailboxProgress] | None = None,
+        instance: dg.DagsterInstance,
+        run_id: str,
+        wanted: frozenset[str],
+        on_progress: Callable[[MailboxProgress], None] | None,
+        ended: list[MailboxProgress],
     ) -> None:
+        self._instance = instance
+        self._run_id = run_id
+        self._wanted = wanted
         self._tell = on_progress or (lambda _: None)
-        self._ended = [] if ended is None else ended
-        self._next_look = 0.0
-        self.run_id = str(uuid.uuid4())
-        self.instance: dg.DagsterInstance | None = None
-        self.stopped: MailPipelineError | None = None
+        self._ended = ended
+        self._asked = time.monotonic()
 
     def backfill(
         self,
@@ -125,16 +131,79 @@ class _Watched(MailPipelineResource):
         options: BackfillOptions,
         on_progress: Callable[[MailboxProgress], None],
     ) -> Iterator[MailboxProgress]:
-        def tell(mailbox: MailboxProgress) -> None:
+        def running(mailbox: MailboxProgress) -> None:
             on_progress(mailbox)
             self._tell(mailbox)
             self._heed_the_ui()
 
-        for mailbox in super().backfill(keys, options, tell):
-            self._ended.append(mailbox)
-            self._tell(mailbox)
-            yield mailbox
-            self._heed_the_ui()
+        try:
+            for mailbox in super().backfill(keys, options, running):
+                yield mailbox
+                if mailbox.partition_key in self._wanted:
+                    self._ended.append(mailbox)
+                    self._tell(mailbox)
+        except dg.DagsterExecutionInterruptedError:
+            # Without a request to cancel Dagster would call the interrupt a failure, and every mailbox that
+            # had no time yet a failed one.
+            self._instance.report_run_canceling(_existing(self._instance, self._run_id))
+            raise
 
     def _heed_the_ui(self) -> None:
-        ...
+        """End the run where the UI has asked for it: there is no code server to pass that on."""
+        if time.monotonic() - self._asked < _ASK_SECONDS:
+            return
+        self._asked = time.monotonic()
+        if _existing(self._instance, self._run_id).status in _UNWANTED:
+            raise dg.DagsterExecutionInterruptedError
+
+
+def _run(
+    instance: dg.DagsterInstance,
+    job: str,
+    run_id: str,
+    *,
+    mail_pipeline: MailPipelineResource | None = None,
+    tags: Mapping[str, str] | None = None,
+    config: Mapping[str, object] | None = None,
+) -> dg.DagsterRun:
+    """Run a job to its end, whatever that is; raise only what stopped all of it."""
+    try:
+        with _terminated_like_interrupted():
+            defs.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                run_config={**_QUIET, **(config or {})},
+                # The daemon cannot run it again: it belongs to no code location.
+                tags={"dagster/max_retries": "0", **(tags or {})},
+                resources={"mail_pipeline": mail_pipeline or MailPipelineResource()},
+            )
+    except dg.Failure as failure:
+        if isinstance(failure.__cause__, MailPipelineError):
+            raise failure.__cause__ from None
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        run = instance.get_run_by_id(run_id)
+        if run is None:
+            raise KeyboardInterrupt from None
+        if not run.is_finished:
+            instance.report_run_canceled(run)
+    return _existing(instance, run_id)
+
+
+def _existing(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        raise StopRun(f"The run {run_id} was deleted while it went on", next_step="Start the command again.")
+    return run
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM end the run as Ctrl-C does, for the sake of service managers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -8,8 +8,8 @@ from mail_pipeline import jobs
 from mail_pipeline.ledger import read_ledger
 from mail_pipeline.partitions import (
     MAILBOXES_PER_RUN,
+    PARTITIONS,
     contiguous_ranges,
-    mailboxes,
     messages_at_work,
     range_tags,
 )
@@ -41,7 +41,7 @@ def nightly_backfill(
         yield dg.SkipReason("A backfill is at work; the next night takes what it leaves.")
         return
     ledger = read_ledger(mail_pipeline.settings().data)
-    registered = context.instance.get_dynamic_partitions(mailboxes.name or "")
+    registered = context.instance.get_dynamic_partitions(PARTITIONS)
     ranges = list(
         contiguous_ranges(registered, ledger.incomplete, bridge=ledger.whole, longest=MAILBOXES_PER_RUN)
     )

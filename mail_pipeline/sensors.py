@@ -8,7 +8,7 @@ from mail_pipeline import jobs
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.errors import StopRun
 from mail_pipeline.ledger import Ledger, read_ledger
-from mail_pipeline.partitions import in_chunks, mailboxes, messages_at_work, partition_changes
+from mail_pipeline.partitions import in_chunks, mailbox_partitions, messages_at_work, partition_changes
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.settings import Settings
 
@@ -34,13 +34,14 @@ def partition_keeper(
     ledger = read_ledger(settings.data)
     changes = partition_changes(context.instance, ledger, at_most=_CHANGED_PER_TICK)
     requests, said = _refresh_requests(settings, ledger)
+    added, deleted = len(changes.add), len(changes.delete)
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[
-            *(mailboxes.build_add_request(list(keys)) for keys in in_chunks(changes.add)),
-            *([mailboxes.build_delete_request(list(changes.delete))] if changes.delete else []),
+            *(mailbox_partitions.build_add_request(list(keys)) for keys in in_chunks(changes.add)),
+            *([mailbox_partitions.build_delete_request(list(changes.delete))] if changes.delete else []),
         ],
-        skip_reason=None if requests else said,
+        skip_reason=None if requests else f"{said}; {added} partitions added, {deleted} taken away.",
     )
 
 
@@ -52,7 +53,7 @@ def _refresh_requests(settings: Settings, ledger: Ledger) -> tuple[list[dg.RunRe
     try:
         settings.require_key()
     except StopRun as error:
-        return [], f"The accounts cannot be listed: {error}"
+        return [], f"The accounts cannot be listed: {str(error).rstrip('.')}"
     # The key lets one request through per ten minutes, however often a refresh fails.
     return [dg.RunRequest(run_key=f"refresh-{now.timestamp() // _ASKED_EVERY.total_seconds():.0f}")], ""
 

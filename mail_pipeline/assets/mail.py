@@ -9,19 +9,21 @@ from mail_pipeline.assets.accounts import folders
 from mail_pipeline.assets.tables import KINDS, OWNERS, description, table_metadata
 from mail_pipeline.config import BackfillConfig
 from mail_pipeline.events import MailboxEvents
-from mail_pipeline.partitions import MAILBOXES_PER_RUN, mailboxes
+from mail_pipeline.partitions import MAILBOXES_PER_RUN, mailbox_partitions
 from mail_pipeline.resources import MailPipelineResource, plain_failures
+
+GROUP = "mail"
 
 # The one beta argument in use; Dagster would repeat its warning in every process.
 warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
 
 
 @dg.asset(
-    group_name="mail",
+    group_name=GROUP,
     owners=OWNERS,
     kinds=KINDS,
     deps=[folders],
-    partitions_def=mailboxes,
+    partitions_def=mailbox_partitions,
     backfill_policy=dg.BackfillPolicy.multi_run(MAILBOXES_PER_RUN),
     output_required=False,
     description=description(
@@ -45,3 +47,14 @@ def messages(
     events.raise_failures()
     # A generator without an output: one would materialize every partition of the run once more, as empty.
     yield from ()
+
+
+mailboxes = dg.AssetSpec(
+    "mailboxes",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds=KINDS,
+    deps=[messages],
+    description=description("mailboxes", "Kept up by every page that is stored; here for its checks."),
+    metadata=table_metadata("mailboxes"),
+)

@@ -58,8 +58,9 @@ class _Commands(click.Group):
         except Exception as error:
             _trace(ctx)
             # Its text may hold a value from somebody's mail.
+            kind = type(error)
             raise Failure(
-                f"Unexpected {type(error).__name__}",
+                f"Unexpected {kind.__module__.lstrip('_')}.{kind.__qualname__}",
                 "Run it again with --debug to see where, and please report it.",
                 as_json=AS_JSON in ctx.meta,
             ) from None

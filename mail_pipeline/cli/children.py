@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from mail_pipeline.errors import StopRun
+from mail_pipeline.lake.disk import disk_errors
 
 _LEADER_SECONDS = 20.0
 _GROUP_SECONDS = 5.0
@@ -25,10 +26,9 @@ class Child:
     def __init__(
         self, name: str, arguments: Sequence[str], *, cwd: Path, log: Path, capture: bool = False
     ) -> None:
-        """Start it. What it says goes to the file `log`; with `capture`, its standard output to `lines`."""
+        """Start it. What it says goes to the file `log`; with `capture`, its standard output to `line`."""
         self.name = name
         self.log = log
-        log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:
             # A session of its own: Ctrl-C reaches this process alone, which then stops the child in order.
             self._process = subprocess.Popen(
@@ -90,12 +90,23 @@ class Children:
         self._children: list[Child] = []
 
     def start(
-        self, name: str, arguments: Sequence[str], *, cwd: Path, log: Path, capture: bool = False
+        self, name: str, arguments: Sequence[str], *, cwd: Path, data: Path, capture: bool = False
     ) -> Child:
-        """Start a Python module, named by the first of `arguments`, in this very environment."""
-        child = Child(name, [sys.executable, "-m", *arguments], cwd=cwd, log=log, capture=capture)
+        """Start a Python module, named by the first of `arguments`, in this very environment.
+
+        Its log lies in `<data>/logs`. Raises StopRun where that cannot be written.
+        """
+        with disk_errors(data):
+            log = data / "logs" / f"{name.split()[-1].lower()}.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            child = Child(name, [sys.executable, "-m", *arguments], cwd=cwd, log=log, capture=capture)
         self._children.append(child)
         return child
+
+    def stop(self, child: Child) -> None:
+        """Stop one child."""
+        self._children.remove(child)
+        child.stop()
 
     def check(self) -> None:
         """Raise StopRun where a child has ended."""
@@ -116,8 +127,13 @@ class Children:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop all children."""
-        while self._children:
-            self._children.pop().stop()
+        try:
+            if self._children:
+                self._children.pop().stop()
+        finally:
+            # The others too, whatever happens to the first.
+            if self._children:
+                self.__exit__(kind, error, trace)
 
 
 @contextmanager

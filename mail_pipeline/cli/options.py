@@ -55,7 +55,11 @@ def address_options(port: int) -> Callable[[_Command], _Command]:
 
     def add(command: _Command) -> _Command:
         with_port = click.option(
-            "--port", type=click.IntRange(0, 65535), default=port, show_default=True, help="Port to listen on."
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=port,
+            show_default=True,
+            help="Port to listen on.",
         )(command)
         return click.option(
             "--host", default="127.0.0.1", show_default=True, help="Address of this machine to listen on."

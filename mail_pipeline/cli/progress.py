@@ -1,15 +1,19 @@
 """A backfill as people see it: bars on a terminal, plain lines elsewhere."""
 
 import time
-from collections import Counter
+from collections.abc import Collection
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from mail_pipeline.cli.terminal import duration
+from mail_pipeline.cli.terminal import duration, explained
+from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, PAUSED
 from mail_pipeline.sync.progress import MailboxProgress
+
+FINAL = frozenset({COMPLETE, PAUSED, FAILED})
+"""States in which nothing more comes."""
 
 _PLAIN_EVERY = 5.0
 """Seconds between two lines on the whole, where there is no terminal."""
@@ -18,69 +22,69 @@ _PLAIN_EVERY = 5.0
 class Display(Protocol):
     """Shows a backfill while it runs; a `with` block around it."""
 
-    def running(self, mailbox: MailboxProgress) -> None:
-        """Show a mailbox at work."""
+    def take(self, mailbox: MailboxProgress, *, ended: bool) -> None:
+        """Show where a mailbox stands; `ended` may be told of it more than once."""
 
-    def ended(self, mailbox: MailboxProgress) -> None:
-        """Show the last word on a mailbox."""
-
-    def __enter__(self) -> "Display":
+    def __enter__(self) -> Self:
         """Begin to show."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End."""
+        """End, with one line on the whole."""
 
 
-def display(console: Console, mailboxes: int) -> Display:
-    """Return the display that suits the console, for a backfill of so many mailboxes."""
-    return Bars(console, mailboxes) if console.is_terminal else Lines(console, mailboxes)
+def display(console: Console, keys: Collection[str]) -> Display:
+    """Return the display that suits the console, for a backfill of these partitions."""
+    return Bars(console, keys) if console.is_terminal else Lines(console, keys)
 
 
 class Totals:
     """What a backfill has done on the whole."""
 
-    def __init__(self, mailboxes: int) -> None:
-        """Start at nothing, of so many mailboxes."""
-        self._mailboxes = mailboxes
+    def __init__(self, keys: Collection[str]) -> None:
+        """Start at nothing, of these partitions."""
+        self._mailboxes = len(keys)
         self._begun = time.monotonic()
-        self._seen: dict[str, MailboxProgress] = {}
-        self._fetched: dict[str, float] = {}
-        self.ended = 0
-        self._states = Counter[str]()
+        self._listed: dict[str, float] = {}
+        self._ended: dict[str, bool] = {}
 
-    def take(self, mailbox: MailboxProgress, *, ended: bool) -> None:
-        """Count a mailbox as it stands now."""
-        self._seen[mailbox.partition_key] = mailbox
+    def take(self, mailbox: MailboxProgress, *, ended: bool) -> bool:
+        """Count a mailbox as it stands now; tell whether that it has ended is news."""
+        key = mailbox.partition_key
         elapsed = (mailbox.updated_at - mailbox.started_at).total_seconds()
-        self._fetched[mailbox.partition_key] = mailbox.rate * elapsed
-        if ended:
-            self.ended += 1
-            self._states[mailbox.state] += 1
+        self._listed[key] = max(mailbox.rate * elapsed, self._listed.get(key, 0.0))
+        if not ended or key in self._ended:
+            return False
+        self._ended[key] = mailbox.succeeded
+        return True
+
+    @property
+    def ended(self) -> int:
+        """Return how many mailboxes have ended."""
+        return len(self._ended)
 
     @property
     def text(self) -> str:
         """Describe it in one line."""
-        fetched = round(sum(self._fetched.values()))
+        listed = round(sum(self._listed.values()))
         elapsed = time.monotonic() - self._begun
-        failed = sum(self._states[state] for state in ("paused", "failed"))
+        failed = sum(not succeeded for succeeded in self._ended.values())
         parts = [
             f"{self.ended:,} of {self._mailboxes:,} mailboxes",
-            f"{fetched:,} messages listed",
-            f"{fetched / max(elapsed, 1e-3):,.0f}/s",
+            f"{listed:,} messages listed",
+            f"{listed / max(elapsed, 1e-3):,.0f}/s",
             duration(elapsed),
         ]
-        return ", ".join(parts + ([f"{failed} paused or failed"] if failed else []))
+        return ", ".join(parts + ([f"{failed:,} paused or failed"] if failed else []))
 
 
 class Bars:
     """A bar for each mailbox at work, and one for the whole."""
 
-    def __init__(self, console: Console, mailboxes: int) -> None:
-        """Take the terminal and how many mailboxes there are."""
-        self._totals = Totals(mailboxes)
-        self._console = console
+    def __init__(self, console: Console, keys: Collection[str]) -> None:
+        """Take the terminal and the partitions."""
+        self._totals = Totals(keys)
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -89,33 +93,29 @@ class Bars:
             console=console,
             transient=True,
         )
-        self._whole = self._progress.add_task("all", total=mailboxes, text="")
+        self._whole = self._progress.add_task("All", total=len(keys), text="")
 
-    def running(self, mailbox: MailboxProgress) -> None:
-        """Move the mailbox's bar."""
+    def take(self, mailbox: MailboxProgress, *, ended: bool) -> None:
+        """Move the mailbox's bar, or take it away and say what went wrong, if anything did."""
         key = mailbox.partition_key
-        if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(label(mailbox), total=None, text="")
-        self._progress.update(
-            self._tasks[key], total=mailbox.reported, completed=mailbox.ids_seen, text=state_text(mailbox)
-        )
-        self._totals.take(mailbox, ended=False)
-        self._show_whole()
-
-    def ended(self, mailbox: MailboxProgress) -> None:
-        """Take the bar away; say what went wrong, if anything did."""
-        task = self._tasks.pop(mailbox.partition_key, None)
-        if task is not None:
-            self._progress.remove_task(task)
-        if not mailbox.succeeded:
-            self._progress.console.print(f"{label(mailbox)}: {state_text(mailbox)}")
-        self._totals.take(mailbox, ended=True)
-        self._show_whole()
-
-    def _show_whole(self) -> None:
+        news = self._totals.take(mailbox, ended=ended)
+        if ended:
+            if (task := self._tasks.pop(key, None)) is not None:
+                self._progress.remove_task(task)
+            if news and not mailbox.succeeded:
+                self._progress.console.print(f"{label(mailbox)}: {standing(mailbox)}")
+        else:
+            if key not in self._tasks:
+                self._tasks[key] = self._progress.add_task(_short(mailbox), total=None, text="")
+            self._progress.update(
+                self._tasks[key],
+                total=mailbox.reported,
+                completed=mailbox.ids_seen,
+                text=standing(mailbox),
+            )
         self._progress.update(self._whole, completed=self._totals.ended, text=self._totals.text)
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> Self:
         """Begin to draw."""
         self._progress.start()
         return self
@@ -123,33 +123,29 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Clear the bars and leave one line on the whole."""
+        """Clear the bars and leave one line."""
         self._progress.stop()
-        self._console.print(self._totals.text)
+        self._progress.console.print(self._totals.text)
 
 
 class Lines:
     """A line for each mailbox that ends, and now and then one on the whole."""
 
-    def __init__(self, console: Console, mailboxes: int) -> None:
-        """Take the console and how many mailboxes there are."""
+    def __init__(self, console: Console, keys: Collection[str]) -> None:
+        """Take the console and the partitions."""
         self._console = console
-        self._totals = Totals(mailboxes)
+        self._totals = Totals(keys)
         self._next = time.monotonic() + _PLAIN_EVERY
 
-    def running(self, mailbox: MailboxProgress) -> None:
-        """Count the mailbox; every few seconds print the whole."""
-        self._totals.take(mailbox, ended=False)
-        if time.monotonic() >= self._next:
+    def take(self, mailbox: MailboxProgress, *, ended: bool) -> None:
+        """Print the last word on a mailbox; otherwise, every few seconds, the whole."""
+        if self._totals.take(mailbox, ended=ended):
+            self._console.print(f"{label(mailbox)}: {standing(mailbox)}")
+        elif time.monotonic() >= self._next:
             self._next = time.monotonic() + _PLAIN_EVERY
             self._console.print(self._totals.text)
 
-    def ended(self, mailbox: MailboxProgress) -> None:
-        """Print the mailbox's last word."""
-        self._totals.take(mailbox, ended=True)
-        self._console.print(f"{label(mailbox)}: {state_text(mailbox)}")
-
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> Self:
         """Begin."""
         return self
 
@@ -160,12 +156,16 @@ class Lines:
         self._console.print(self._totals.text)
 
 
+def _short(mailbox: MailboxProgress) -> str:
+    return f"{mailbox.provider} {mailbox.grant_id[:8]}{mailbox.partition_key[len(mailbox.grant_id) :]}"
+
+
 def label(mailbox: MailboxProgress) -> str:
     """Return a mailbox's name on a line: its partition key and provider."""
     return f"{mailbox.partition_key} ({mailbox.provider})"
 
 
-def state_text(mailbox: MailboxProgress) -> str:
+def standing(mailbox: MailboxProgress) -> str:
     """Describe where a mailbox stands: counts, rate, time left, or why it does not go on."""
     counts = f"{mailbox.ids_seen:,}"
     if mailbox.reported is not None:
@@ -179,5 +179,5 @@ def state_text(mailbox: MailboxProgress) -> str:
         wait = (mailbox.held_until - mailbox.updated_at).total_seconds()
         parts.append(f"waiting {duration(wait)} for the provider's quota")
     if mailbox.reason:
-        parts.append(". ".join(part.rstrip(".") for part in (mailbox.reason, mailbox.next_step) if part))
+        return f"{', '.join(parts)}: {explained(mailbox.reason, mailbox.next_step)}"
     return ", ".join(parts)

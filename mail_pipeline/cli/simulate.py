@@ -12,7 +12,7 @@ from mail_pipeline.errors import StopRun
 from mail_pipeline.simulator import API_KEY, PROVIDERS, Faults, Fleet, MailboxSpec, Simulator
 
 
-@click.command("simulate")
+@click.command("simulate", short_help="Serve simulated mailboxes as Nylas would.")
 @address_options(8123)
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same mail.")
 @click.option(

@@ -11,6 +11,7 @@ import duckdb
 import orjson
 
 from mail_pipeline.cli.options import debug_option
+from mail_pipeline.cli.terminal import json_value
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import connect
 
@@ -19,7 +20,7 @@ _TABLE_ROWS = 100
 _PLAIN_WIDTH = 240
 
 
-@click.command("sql")
+@click.command("sql", short_help="Ask the tables a question in SQL.")
 @click.argument("query")
 @click.option(
     "--format",
@@ -66,7 +67,7 @@ def _json(relation: duckdb.DuckDBPyRelation) -> None:
     separator = "["
     for row in _rows(relation):
         record = dict(zip(relation.columns, row, strict=True))
-        click.echo(separator + orjson.dumps(record, default=str).decode(), nl=False)
+        click.echo(separator + orjson.dumps(record, default=json_value).decode(), nl=False)
         separator = ",\n"
     click.echo("]" if separator != "[" else "[]")
 

@@ -1,7 +1,9 @@
 """What people see: consoles, tables, numbers."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import IO, Any
 
 import click
 import orjson
@@ -20,21 +22,28 @@ def results() -> Console:
     return console if console.is_terminal else Console(highlight=False, markup=False, width=_PLAIN_WIDTH)
 
 
-def notes() -> Console:
-    """Return the console for progress and notes: standard error."""
-    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+def notes(screen: IO[str] | None = None) -> Console:
+    """Return the console for progress and notes: standard error, or a duplicate of it."""
+    return Console(file=screen, stderr=screen is None, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object as one line; times in RFC 3339."""
-    click.echo(orjson.dumps(value, default=str).decode())
+    click.echo(orjson.dumps(value, default=json_value).decode())
+
+
+def json_value(value: object) -> float | str:
+    """Return what stands in JSON for a value it has no type for."""
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def print_table(
     console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
-    """Print a table; numbers to the right, None as nothing."""
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    """Print a table; numbers to the right, None as nothing; no header where all columns are nameless."""
+    if title:
+        console.print(title)
+    table = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
     for position, column in enumerate(columns):
         numeric = any(isinstance(row[position], int | float) for row in rows)
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
@@ -61,3 +70,14 @@ def duration(seconds: float) -> str:
             rest = whole % size // smaller_size
             return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
     return f"{whole} s"
+
+
+def explained(reason: str | None, next_step: str | None) -> str:
+    """Return why something did not go on and what to do about it, as sentences."""
+    return " ".join(f"{part.rstrip('.')}." for part in (reason, next_step) if part)
+
+
+def counted(states: Iterable[str]) -> str:
+    """Return how many there are of each: 3 complete, 1 failed."""
+    counts = Counter(states)
+    return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "none"

@@ -1,4 +1,4 @@
-"""`mail-pipeline upkeep`: few files instead of many, none that nobody needs."""
+"""`mail-pipeline upkeep`: few files instead of many, and none that nobody needs."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -6,19 +6,20 @@ from datetime import timedelta
 import click
 
 from mail_pipeline.cli.options import debug_option, json_option
-from mail_pipeline.cli.terminal import print_json, print_table, results
+from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.upkeep import upkeep
-from mail_pipeline.lake.writer import Lake, require_lake
+from mail_pipeline.lake.writer import Lake
 
 
-@click.command("upkeep")
+@click.command("upkeep", short_help="Keep the lake's files few and large.")
 @click.option(
     "--keep-days",
     type=click.IntRange(min=1),
     default=7,
     show_default=True,
-    help="How many days back one can still look at the tables as they were.",
+    help="How many days back one can still look at the tables as they were then.",
 )
 @json_option
 @debug_option
@@ -27,4 +28,16 @@ def command(keep_days: int, as_json: bool) -> None:
 
     Contents do not change. Safe to interrupt, and to run beside a backfill and queries.
     """
-    data = find_workplace().for_reading().settings.data
+    data = find_workplace().for_reading().data
+    # Opening a lake for writing would make one where there is none.
+    connect(data).close()
+    with Lake(data) as lake:
+        report = upkeep(lake, keep=timedelta(days=keep_days))
+    if as_json:
+        print_json({"ok": True, "data": data, **asdict(report)})
+        return
+    results().print(
+        f"Checkpoints dropped: {report.checkpoints_dropped:,}. "
+        f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}.\n"
+        f"The lake in {data} now has {sum(report.files.values()):,} files, {report.size_bytes / 1e6:,.1f} MB."
+    )

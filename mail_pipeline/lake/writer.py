@@ -34,6 +34,8 @@ class Lake:
             self._lock = WriteLock(data / "lake" / "write.lock")
             with self._lock.held():
                 self._connection = open_duckdb()
+                # More would only take turns with the threads that fetch; it costs a fifth more CPU.
+                self._connection.execute("SET threads = 1")
                 # Small rows in the catalog would need a flush that races with readers.
                 self._connection.execute("SET ducklake_default_data_inlining_row_limit = 0")
                 fresh = not catalog_path(data).exists()

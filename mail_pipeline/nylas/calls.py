@@ -9,7 +9,7 @@ from mail_pipeline.nylas.errors import Throttled
 from mail_pipeline.nylas.failures import LATER_STEP, Failure, broken, refused, unreadable
 from mail_pipeline.nylas.pacing import Limits, Pace
 from mail_pipeline.nylas.pages import Envelope, Page, Shape, UnreadableError, read_envelope
-from mail_pipeline.nylas.provider_clock import ProviderClock
+from mail_pipeline.nylas.provider_clock import ProviderClock, http_date
 from mail_pipeline.nylas.quota import LIST_UNITS, MESSAGE_UNITS
 from mail_pipeline.nylas.redaction import shown_request
 from mail_pipeline.nylas.transport import Answer, Transport
@@ -100,9 +100,11 @@ class Caller:
             if failures == 1:
                 give_up_at = now + patience
             delay = min(outcome.wait or self._limits.backoff(failures), self._limits.longest_hold)
-            self._pace.hold(delay)
-            if now + delay > give_up_at:
-                if isinstance(outcome.error, RetryLater):
+            ends = now + delay > give_up_at
+            if outcome.wait or not ends:
+                self._pace.hold(delay)
+            if ends:
+                if outcome.wait and isinstance(outcome.error, RetryLater):
                     outcome.error.retry_after = delay
                 raise outcome.error
 
@@ -152,7 +154,7 @@ class Caller:
             answer,
             application=self._check_key is None,
             cursor_sent="page_token" in request.parameters,
-            provider_now=self._provider_clock.at(answer.received),
+            provider_now=http_date(answer.headers.get("Date")) or self._provider_clock.at(answer.received),
         )
 
     def _estimate(self, request: Request, envelope: Envelope) -> int:

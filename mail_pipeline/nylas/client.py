@@ -47,8 +47,8 @@ class NylasClient:
     def check(self) -> None:
         """Ask for one grant, to know that the address is Nylas' and the key works.
 
-        Raises Unreachable, NotNylas or KeyRejected (nothing can go on), or within about 10 s
-        Throttled or ProviderUnavailable (Nylas answers, but not now).
+        Raises Unreachable, NotNylas or KeyRejected (nothing can go on), or Throttled or
+        ProviderUnavailable (Nylas answers, but not now). What may pass is tried again for 10 s only.
         """
         silence = None
         try:

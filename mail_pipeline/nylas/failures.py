@@ -117,7 +117,8 @@ def refused(
         step = "It was deleted or moved, or the grant is gone: refresh grants and folders."
         return Failure(NotFound(text, next_step=step))
     if status in (403, 423):
-        return Failure(GrantRejected(f"{text}: a permission is missing", next_step=RECONNECT_STEP))
+        reason = "a permission is missing" if status == 403 else "the account is blocked"
+        return Failure(GrantRejected(f"{text}: {reason}", next_step=RECONNECT_STEP))
     step = "The provider behind this grant cannot do this; give Nylas' support the request id."
     return Failure(Unsupported(text, next_step=step))
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
@@ -76,9 +76,12 @@ def _texts(name: str, value: Any) -> list[str]:
 def _moment(name: str, value: Any) -> int | None:
     if isinstance(value, str):
         try:
-            return int(datetime.fromisoformat(value).timestamp())
+            moment = datetime.fromisoformat(value)
         except ValueError:
             raise Unreadable(f"{name}: expected unix seconds or an ISO date, got other text") from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return read_seconds(name, int(moment.timestamp()))
     return read_seconds(name, value)
 
 

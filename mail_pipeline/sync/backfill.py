@@ -239,8 +239,7 @@ class _Pool:
         while work.tasks:
             task = work.tasks[0]
             key = task.mailbox.partition_key
-            registered = task.checkpoint.state == REGISTERED
-            task.begin(task.checkpoint if registered else standing.get(key, task.checkpoint))
+            task.begin(max(task.checkpoint, standing.get(key, task.checkpoint), key=_version))
             task.grant = grant
             task.listing = Listing(
                 task.mailbox,
@@ -294,6 +293,7 @@ def _list(listing: Listing, ended: MailPipelineError | None) -> MailPipelineErro
                 raise ended
             listing.run()
         except (StopRun, Cancelled, LeaseLost):
+            listing.settle()
             raise
         except (GrantRejected, Throttled, ProviderUnavailable) as error:
             listing.stop(error)
@@ -309,6 +309,10 @@ def _list(listing: Listing, ended: MailPipelineError | None) -> MailPipelineErro
                 )
             )
     return ended
+
+
+def _version(checkpoint: Checkpoint) -> int:
+    return checkpoint.version
 
 
 def _mailbox(key: str, row: dict[str, Any] | None) -> Mailbox:

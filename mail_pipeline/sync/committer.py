@@ -149,10 +149,13 @@ class Committer:
 
     def _store_alone(self, write: Write) -> None:
         known = self._standing[write.partition_key]
-        found = newest_checkpoints(self._lake, [write.partition_key]).get(write.partition_key, known)
-        if found.version > known.version:
-            # The COMMIT did succeed and only its answer was lost; what is stored twice would count twice.
-            self._broken[write.partition_key] = LeaseLost(known.grant_id)
+        try:
+            found = newest_checkpoints(self._lake, [write.partition_key]).get(write.partition_key, known)
+            if found.version > known.version:
+                # The COMMIT did succeed and only its answer was lost; stored twice it would count twice.
+                self._broken[write.partition_key] = LeaseLost(known.grant_id)
+        except Exception as error:
+            self._broken[write.partition_key] = error
         self._store([write])
 
     def _commit(self, group: Sequence[Write]) -> list[Checkpoint | BaseException]:
@@ -176,6 +179,9 @@ class Committer:
                 dead += _dead_rows(checkpoint, write)
                 checkpoint = _advanced(checkpoint, write, new, fence)
                 if write.ends_folder_pass:
+                    # What could not be read on the pass is not missed by it.
+                    transaction.append("dead_letters", arrow_table("dead_letters", dead))
+                    dead.clear()
                     messages.miss(checkpoint)
                 standing[write.partition_key] = checkpoint
                 outcomes.append(checkpoint)

@@ -13,7 +13,7 @@ from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, LISTING, PAUSED, RE
 from mail_pipeline.sync.committer import Committer, Write
 from mail_pipeline.sync.merge import MessageState, Observation
 from mail_pipeline.sync.progress import Mailbox
-from mail_pipeline.sync.records import Unreadable, read_message, read_messages
+from mail_pipeline.sync.records import DeadLetter, read_messages
 from mail_pipeline.sync.rows import MessageRows
 from mail_pipeline.sync.seen import SeenIds
 
@@ -27,7 +27,10 @@ class BackfillOptions:
     max_pages: int | None = None
     """Stop each mailbox after so many pages; it goes on from there the next time."""
     full_resync: bool = False
-    """List also complete mailboxes again from their top, merging what has changed."""
+    """List also complete and failed mailboxes from their top, merging what has changed.
+
+    A pass that was begun already is gone on with, so an interrupted one can be run again as it was.
+    """
     page_size: int | None = None
     """Messages per page, 1 to 200; None leaves it to the provider's own rules."""
 
@@ -45,6 +48,19 @@ class _Position:
     newest: int | None = None
     restart: bool = False
     """The next page is the first of a pass, so the counts of the pass begin anew."""
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields of a checkpoint that stands here."""
+        changes = {
+            "round": self.round,
+            "cursor": self.cursor,
+            "listed_before": self.before,
+            "oldest": self.oldest,
+            "newest": self.newest,
+            "since": self.since,
+            "pass_started": self.pass_started,
+        }
+        return changes | ({"pages": 0, "ids_seen": 0} if self.restart else {})
 
 
 class Listing:
@@ -72,6 +88,7 @@ class Listing:
         self._pages_left = options.max_pages
         self._relisted = False
         self._last: Future[Checkpoint] | None = None
+        self._counted = self._counts()
         committer.begin(checkpoint)
 
     @property
@@ -85,28 +102,37 @@ class Listing:
         Raises what the API, the lease or the lake raise. Whatever was fetched before is stored.
         """
         while (position := self._begin()) is not None and self._pages_left != 0:
-            self._resync = False
             self._list(position)
             self._stored()
+            self._resync = False
 
     def stop(self, error: MailPipelineError) -> None:
         """Store that the mailbox is paused or failed, and why; what was stored before stays."""
-        wait = error.retry_after if isinstance(error, RetryLater) else None
-        self._last = None
+        self.settle()
         self._committer.begin(self.checkpoint)
+        wait = error.retry_after if isinstance(error, RetryLater) else None
+        position = self._begin()
         self._submit(
             Write(
                 self.mailbox.partition_key,
                 {
                     "folder_id": self.mailbox.folder_id,
+                    **(position.changes() if position is not None else {}),
                     "state": PAUSED if isinstance(error, RetryLater) else FAILED,
                     "reason": error.message,
                     "next_step": error.next_step,
                     "until": None if wait is None else int(time.time() + wait),
                 },
+                self._spent(),
             )
         )
         self._stored()
+
+    def settle(self) -> None:
+        """Wait until nothing fetched is on its way to the lake any more, be it stored or refused."""
+        if self._last is not None and self._last.exception() is None:
+            self._stored()
+        self._last = None
 
     def _begin(self) -> "_Position | None":
         return _next_position(self.checkpoint, self._options, resync=self._resync)
@@ -150,7 +176,7 @@ class Listing:
             )
         folder = self.mailbox.folder_id
         observations, dead = read_messages(page.records, at=page.observed_at, folder=folder)
-        fetched, spent = self._missing_bodies(observations)
+        fetched = self._missing_bodies(observations, dead)
         rows, repeats = self._sorted_out(observations, fetched)
         dates = [date for each in observations if (date := each.fields.get("date")) is not None]
         position = replace(
@@ -160,11 +186,7 @@ class Listing:
             newest=max((*dates, *_known(position.newest))) if dates else position.newest,
         )
         ended = page.next_cursor is None
-        growth = {
-            "requests": page.requests + spent["requests"],
-            "body_bytes": page.body_bytes + spent["body_bytes"],
-            "quota_units": page.quota_units + spent["quota_units"],
-        }
+        growth = self._spent()
         counts = {"pages": 1, "ids_seen": len(page.records)}
         changes = self._changes(position, page.next_cursor)
         if position.restart:
@@ -192,14 +214,10 @@ class Listing:
         now = int(time.time())
         return {
             "folder_id": self.mailbox.folder_id,
+            **position.changes(),
             "state": COMPLETE if next_cursor is None else LISTING,
-            "round": position.round,
             "cursor": next_cursor,
             "listed_before": None if next_cursor is None else position.before,
-            "oldest": position.oldest,
-            "newest": position.newest,
-            "since": position.since,
-            "pass_started": position.pass_started,
             "first_fetch": self.checkpoint.first_fetch or now,
             "last_fetch": now,
             "reason": None,
@@ -207,24 +225,36 @@ class Listing:
             "until": None,
         }
 
-    def _missing_bodies(self, observations: list[Observation]) -> tuple[list[Observation], dict[str, int]]:
+    def _missing_bodies(self, observations: list[Observation], dead: list[DeadLetter]) -> list[Observation]:
         """Fetch one by one the messages that the list gave without a body."""
-        fetched = []
-        spent = {"requests": 0, "body_bytes": 0, "quota_units": 0}
+        fetched: list[Observation] = []
         folder = self.mailbox.folder_id
         for observation in observations:
             if "body" in observation.fields:
                 continue
             try:
                 page = self._grant.message(observation.id, folder_id=folder, query_imap=folder is not None)
-                fetched.append(read_message(page.records[0], at=page.observed_at, folder=folder))
-            except (NotFound, Unreadable, UnicodeEncodeError):
-                # Gone since, or no better than its line in the list, which is stored as it is.
+            except NotFound:
+                # Gone since, or out of reach on this server: its line in the list is what there is.
                 continue
-            spent["requests"] += page.requests
-            spent["body_bytes"] += page.body_bytes
-            spent["quota_units"] += page.quota_units
-        return fetched, spent
+            found, unread = read_messages(page.records, at=page.observed_at, folder=folder)
+            fetched += found
+            # The line in the list could be read, so the message is stored all the same.
+            dead += [replace(letter, stored=True) for letter in unread]
+        return fetched
+
+    def _spent(self) -> dict[str, int]:
+        """Return what the requests since the last call have cost, those that brought nothing too."""
+        before, self._counted = self._counted, self._counts()
+        return {name: count - before[name] for name, count in self._counted.items()}
+
+    def _counts(self) -> dict[str, int]:
+        pace = self._grant.pace
+        return {
+            "requests": pace.requests,
+            "body_bytes": pace.body_bytes,
+            "quota_units": pace.quota_units,
+        }
 
     def _sorted_out(
         self, observations: list[Observation], fetched: list[Observation]
@@ -258,7 +288,8 @@ class Listing:
     def _stored(self) -> None:
         """Wait until everything submitted is stored."""
         if self._last is not None:
-            self._last.result()
+            # A future wakes who waits for it before it calls back.
+            self.checkpoint = self._last.result()
 
 
 def _known(moment: int | None) -> Iterator[int]:
@@ -274,10 +305,11 @@ def has_more(checkpoint: Checkpoint, options: BackfillOptions) -> bool:
 def _next_position(known: Checkpoint, options: BackfillOptions, *, resync: bool) -> _Position | None:
     """Return where to list from, or None when there is nothing left to list."""
     since = None if options.since is None else int(options.since.timestamp())
-    if resync or known.state == REGISTERED or known.round == 0:
+    begun = known.state in (LISTING, PAUSED)
+    if known.state == REGISTERED or known.round == 0 or (resync and not begun):
         return _Position(known.round + 1, None, since, restart=True)
     if known.state != COMPLETE:
-        return _Position(
+        position = _Position(
             known.round,
             known.pass_started,
             known.since,
@@ -287,6 +319,11 @@ def _next_position(known: Checkpoint, options: BackfillOptions, *, resync: bool)
             newest=known.newest,
             restart=known.pages == 0,
         )
+        if since is None or (known.since is not None and since <= known.since):
+            return position
+        # Less is asked for than when the list was begun: a cursor belongs to its list's bounds.
+        before = position.before if known.oldest is None else known.oldest + 1
+        return replace(position, since=since, cursor=None, before=before)
     if known.since is None or (since is not None and since >= known.since):
         return None
     # Backfilled down to `since` before, and asked for more now: only what is older is missing.

@@ -6,7 +6,8 @@ times, and always ends as if they had come in the order of their times:
 - each field has its own time, and the newest observation that carries the field wins it;
 - a field an observation does not carry is left alone: absent is not empty;
 - a deletion holds until a newer observation shows the message again;
-- a whole folder list replaces the folders, a folder pass adds or takes away its one folder.
+- a whole folder list replaces the folders, a folder pass adds or takes away its one folder; two whole lists
+  of one second are united.
 
 Times are whole unix seconds of the provider's clock. Two observations of one second that disagree are
 settled the same way in every order, and named in `disputed`, so that the caller can fetch the message.
@@ -38,6 +39,8 @@ class MessageState:
     id: str
     fields: dict[str, Any] = field(default_factory=dict)
     times: dict[str, int] = field(default_factory=dict)
+    observed_at: int = 0
+    """Time of the newest observation that showed the message."""
     folder_times: dict[str, int] = field(default_factory=dict)
     """Folders seen by folder passes, at a positive time; folders whose pass missed it, at a negative one."""
     deleted_at: int | None = None
@@ -51,14 +54,9 @@ class MessageState:
             observation.id,
             observation.fields,
             dict.fromkeys(observation.fields, observation.at),
+            observation.at,
             folder_times,
         )
-
-    @property
-    def observed_at(self) -> int:
-        """Return the time of the newest observation that showed the message."""
-        seen = (moment for moment in self.folder_times.values() if moment > 0)
-        return max((*self.times.values(), *seen), default=0)
 
     @property
     def deleted(self) -> bool:
@@ -75,6 +73,7 @@ class MessageState:
 
     def observe(self, observation: Observation) -> None:
         """Take in one observation."""
+        self.observed_at = max(self.observed_at, observation.at)
         for name, value in observation.fields.items():
             self._observe_field(name, value, observation.at)
         if observation.folder is not None:
@@ -93,10 +92,14 @@ class MessageState:
         if known is not None and at < known:
             return
         if at == known:
-            if value == self.fields[name]:
+            standing = self.fields[name]
+            if _rank(value) == _rank(standing):
                 return
             self.disputed.add(name)
-            if _rank(value) < _rank(self.fields[name]):
+            if name == "folders":
+                # The list that stands may lack what a newer pass took away: only a union forgets nothing.
+                value = sorted({*standing, *value})
+            elif _rank(value) < _rank(standing):
                 return
         else:
             self.disputed.discard(name)

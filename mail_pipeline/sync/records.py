@@ -58,19 +58,24 @@ def read_messages(
     """Read the records of one page as observations made at `at` (unix seconds, provider's clock).
 
     With `folder` the page is that folder's own listing. Text with lone surrogates, which UTF-8 cannot
-    hold, is stored with U+FFFD in their place, and its record is kept raw beside it.
+    hold, is stored with U+FFFD in their place, and its record is kept raw beside it. Each record is in what
+    comes back: as an observation, as a dead letter or as both.
     """
     observations: list[Observation] = []
     dead: list[DeadLetter] = []
     for record in records:
         try:
-            observations.append(read_message(record, at=at, folder=folder))
-        except UnicodeEncodeError:
-            observations.append(read_message(mended(record), at=at, folder=folder))
-            reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
-            dead.append(DeadLetter("message", observations[-1].id, reason, json.dumps(record), stored=True))
+            try:
+                observations.append(read_message(record, at=at, folder=folder))
+            except UnicodeEncodeError:
+                observations.append(read_message(mended(record), at=at, folder=folder))
+                reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
+                dead.append(DeadLetter("message", observations[-1].id, reason, raw(record), stored=True))
         except Unreadable as error:
-            dead.append(DeadLetter("message", _id_of(record), str(error), json.dumps(record)))
+            dead.append(DeadLetter("message", identity_of(record), str(error), raw(record)))
+        except RecursionError:
+            reason = "record: expected an object, got one nested too deeply"
+            dead.append(DeadLetter("message", identity_of(record), reason, raw(record)))
     return observations, dead
 
 
@@ -85,7 +90,7 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
         raise Unreadable(f"record: expected an object, got {_kind(record)}")
     identity = record.get("id")
     if not identity:
-        raise Unreadable(f"id: expected text, got {_kind(identity)}")
+        raise Unreadable(f"id: expected text, got {'an empty one' if identity == '' else _kind(identity)}")
     fields: dict[str, Any] = {}
     for name, value in record.items():
         reader = _READERS.get(name)
@@ -135,7 +140,7 @@ def read_seconds(name: str, value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Unreadable(f"{name}: expected unix seconds, got {_kind(value)}")
     if not 0 <= value <= _LAST_SECOND:
-        raise Unreadable(f"{name}: expected unix seconds from 0 to {_LAST_SECOND}, got {value}")
+        raise Unreadable(f"{name}: expected unix seconds from 0 to {_LAST_SECOND}, got a number beyond them")
     return value
 
 
@@ -143,8 +148,10 @@ def read_count(name: str, value: Any) -> int | None:
     """Return a number that is not negative, or None. Raises Unreadable."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LAST_SIZE:
+    if isinstance(value, bool) or not isinstance(value, int):
         raise Unreadable(f"{name}: expected a whole number, got {_kind(value)}")
+    if not 0 <= value <= _LAST_SIZE:
+        raise Unreadable(f"{name}: expected a whole number from 0 to {_LAST_SIZE}, got a number beyond them")
     return value
 
 
@@ -235,11 +242,28 @@ def mended(value: Any) -> Any:
     return value
 
 
-def _id_of(record: object) -> str | None:
+def identity_of(record: object) -> str | None:
+    """Return the id of a record that cannot be read otherwise, without lone surrogates; None where it has none."""
     identity = record.get("id") if isinstance(record, dict) else None
-    return identity if isinstance(identity, str) and identity else None
+    return mended(identity) if isinstance(identity, str) and identity else None
+
+
+def raw(record: object) -> str:
+    """Return a record as JSON in ASCII, without lists and objects where it nests deeper than Python follows."""
+    try:
+        return json.dumps(record)
+    except RecursionError:
+        fields = record if isinstance(record, dict) else {}
+        return json.dumps({name: each for name, each in fields.items() if not isinstance(each, (dict, list))})
 
 
 def _kind(value: object) -> str:
-    names = {type(None): "nothing", str: "text", bool: "true or false", list: "a list", dict: "an object"}
+    names = {
+        type(None): "nothing",
+        str: "text",
+        bool: "true or false",
+        float: "a decimal number",
+        list: "a list",
+        dict: "an object",
+    }
     return names.get(type(value), "a number")

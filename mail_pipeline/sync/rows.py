@@ -22,7 +22,8 @@ PARTS = ("message_bodies", "message_participants", "message_folders", "attachmen
 
 _TABLES = ("all_messages", *PARTS)
 _MICROSECONDS = 1_000_000
-_DELETED = "#deleted"  # in field_times; no field of the API is called so
+_LARGEST = 2**63 - 1
+_DELETED = "id"  # in field_times: the time of the deletion; the id has no time of its own
 
 
 class MessageRows:
@@ -120,13 +121,13 @@ def _message_row(grant_id: str, state: MessageState) -> tuple[Any, ...]:
         fields.get("snippet"),
         None if attachments is None else bool(attachments),
         None if attachments is None else len(attachments),
-        None if attachments is None else sum(item["size"] or 0 for item in attachments),
+        None if attachments is None else min(sum(item["size"] or 0 for item in attachments), _LARGEST),
         None if body is None else body.size,
         None if body is None else body.hash,
-        json.dumps(extra, ensure_ascii=False) if extra else None,
+        json.dumps(extra, ensure_ascii=False, sort_keys=True) if extra else None,
         observed_at * _MICROSECONDS,
         _field_times(state, observed_at),
-        json.dumps(state.folder_times, ensure_ascii=False) if state.folder_times else None,
+        json.dumps(state.folder_times, ensure_ascii=False, sort_keys=True) if state.folder_times else None,
         state.deleted_at * _MICROSECONDS if state.deleted_at is not None and state.deleted else None,
     )
 
@@ -150,7 +151,7 @@ def _state(row: dict[str, Any]) -> MessageState:
     if row["body_bytes"] is not None:
         fields["body"] = Body(None, row["body_bytes"], row["body_hash"])
     fields.update(json.loads(row["extra"] or "{}"))
-    observed_at = int(row["observed_at"].timestamp())
+    observed_at = state.observed_at = int(row["observed_at"].timestamp())
     exceptions = json.loads(row["field_times"] or "{}")
     deleted_at = exceptions.pop(_DELETED, None)
     state.times = {

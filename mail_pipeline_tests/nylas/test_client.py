@@ -64,7 +64,7 @@ def test_a_server_that_lowers_the_limit_does_not_cut_the_grants_short(server, cl
     assert len(ids(client.grants())) == 130
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     deleted=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 699)), max_size=3), added=st.integers(0, 3)
 )

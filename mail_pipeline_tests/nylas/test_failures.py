@@ -2,7 +2,7 @@ import json
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mail_pipeline.errors import RetryLater, SkipMailbox, StopRun
@@ -185,6 +185,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(
     status=st.integers(300, 599),
     body=st.binary() | json_values.map(lambda value: json.dumps({"error": value}).encode()),

@@ -63,7 +63,7 @@ def test_an_object_comes_as_one_record():
     assert read_envelope(b'{"data": {"id": "m"}}', "object").records == [{"id": "m"}]
 
 
-@given(st.text(st.characters(), max_size=20), st.sampled_from(["\ud800", "\udfff", "a\udc00b", "\x00"]))
+@given(st.text(max_size=20), st.sampled_from(["\ud800", "\udfff", "a\udc00b", "\x00"]))
 def test_a_lone_surrogate_or_nul_does_not_cost_its_page(text, odd):
     records = [{"id": "1", "body": text + odd}, {"id": "2", "body": "whole"}]
     assert read_envelope(body(data=records), "array").records == records

@@ -56,7 +56,7 @@ def test_a_hostile_id_arrives_as_one_segment_byte_for_byte(server, transport, id
     assert decoded(segments[-1]) == identifier
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(identifier=st.text(st.characters(), min_size=1), value=st.text(st.characters(), min_size=1))
 def test_any_id_and_any_value_arrive_byte_for_byte(server, transport, identifier, value):
     server.reply(page())

@@ -184,7 +184,7 @@ def test_the_owner_writes_what_is_sent_and_gets_the_rest():
 
 def test_correspondents_are_few_and_many_and_at_reserved_domains():
     mailbox = _mailbox(messages=1_500, oddity_every=0)
-    people = Counter()
+    people: Counter[str] = Counter()
     for number in range(1_500):
         message = mailbox.message(number)
         for field in ("from", "to", "cc", "bcc"):

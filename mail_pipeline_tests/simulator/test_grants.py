@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from mail_pipeline.simulator import API_KEY, Fleet, Limits, MailboxSpec, Simulator
@@ -30,7 +32,7 @@ def test_ten_newest_grants_come_unless_asked_otherwise(api):
 
 @pytest.mark.parametrize("limit", [1, 7, 25, 200])
 def test_offsets_lead_through_all_grants(api, limit):
-    seen = []
+    seen: list[dict[str, Any]] = []
     while page := _grants(api, limit=limit, offset=len(seen), sort_by="created_at", order_by="asc"):
         seen += page
     assert len({grant["id"] for grant in seen}) == len(seen) == 25

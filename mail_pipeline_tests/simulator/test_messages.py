@@ -77,7 +77,8 @@ def test_fifty_come_unless_asked_otherwise_and_two_hundred_at_most(serve):
 
 
 def test_pages_are_irregular_as_told(six):
-    sizes, ends = set(), set()
+    sizes: set[int] = set()
+    ends: set[str | None] = set()
     for provider in (*ONE_PASS, *IMAP_FAMILY):
         for limit in (5, 6, 7, 8):
             pages = list(six.api.pages(six.grant_id(provider), limit=limit))
@@ -176,7 +177,7 @@ def test_a_sparse_folder_of_a_huge_mailbox_comes_in_short_pages(serve):
     ids = [record["id"] for page in pages for record in page["data"]]
     mailbox = fleet.mailbox(0)
     assert ids == [
-        mailbox.writer.ids.encode(number)
+        mailbox.message(number)["id"]
         for number in reversed(range(20_000))
         if "INBOX.Drafts" in mailbox.folders_of(number)
     ]

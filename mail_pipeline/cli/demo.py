@@ -1,0 +1,74 @@
+"""`mail-pipeline demo`: everything at once, on this machine, without an account."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from mail_pipeline.cli.answers import first_answers, print_answers
+from mail_pipeline.cli.children import Children, interruptible
+from mail_pipeline.cli.fill import Choice, Filled, fill
+from mail_pipeline.cli.options import address_options, debug_option, json_option
+from mail_pipeline.cli.services import DEFAULT_PORT, UiRunsAlready, running_ui, start_simulator
+from mail_pipeline.cli.terminal import notes, print_json, results
+from mail_pipeline.cli.workplace import Workplace, find_workplace
+
+
+@click.command("demo", short_help="Everything at once, without an account.")
+@click.option("--headless", is_flag=True, help="No UI: backfill, print the answers, leave.")
+@address_options(DEFAULT_PORT)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same simulated mail.")
+@json_option
+@debug_option
+def command(headless: bool, host: str, port: int, seed: int, as_json: bool) -> None:
+    """Fill mailboxes while you watch in the Dagster UI, and print first answers.
+
+    Without NYLAS_API_KEY the mailboxes are simulated, one of each kind of provider, and stored in data/demo.
+    With it they are your own, stored in data/. The UI then runs until Ctrl-C.
+    """
+    filled: Filled | None = None
+    with interruptible():
+        try:
+            with ExitStack() as stack:
+                children = stack.enter_context(Children())
+                place = _place(children, seed)
+                home = place.enter()
+                url = None if headless else _ui(stack, children, home, host, port)
+                filled = fill(place, lambda active: Choice(tuple(active)), check=children.check)
+                _tell(place, filled, as_json=as_json)
+                if url is not None and not filled.cancelled:
+                    notes().print(f"\nThe Dagster UI stays until Ctrl-C: {url}")
+                    notes().print("The notebook, in another terminal: make notebook")
+                    children.wait()
+        except KeyboardInterrupt:
+            notes().print("Stopped.")
+    sys.exit(0 if filled is not None and filled.succeeded else 1)
+
+
+def _place(children: Children, seed: int) -> Workplace:
+    place = find_workplace()
+    if place.settings.api_key:
+        notes().print(f"NYLAS_API_KEY is set: real mail, from {place.settings.api_uri}.")
+        return place
+    notes().print("NYLAS_API_KEY is not set: simulated mailboxes.")
+    return start_simulator(children, place, seed=seed)
+
+
+def _ui(stack: ExitStack, children: Children, home: Path, host: str, port: int) -> str | None:
+    try:
+        url = stack.enter_context(running_ui(children, home, host, port))
+    except UiRunsAlready as running:
+        notes().print(running.message)
+        return None
+    notes().print(f"The Dagster UI starts: {url}")
+    return url
+
+
+def _tell(place: Workplace, filled: Filled, *, as_json: bool) -> None:
+    answers = first_answers(place.data)
+    if as_json:
+        print_json({**filled.as_dict(), "data": place.data, "answers": answers})
+        return
+    print_answers(results(), answers)
+    filled.tell(results())

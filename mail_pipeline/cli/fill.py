@@ -1,0 +1,155 @@
+"""A backfill through Dagster, as `backfill` and `demo` run it and tell of it."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from mail_pipeline.cli.progress import FINAL, display
+from mail_pipeline.cli.terminal import counted, duration, explained, notes
+from mail_pipeline.cli.workplace import Workplace
+from mail_pipeline.lake.connection import connect
+from mail_pipeline.sync.listing import BackfillOptions
+from mail_pipeline.sync.progress import MailboxProgress
+
+_NAMED = 20
+_FETCHED = "SELECT coalesce(sum(requests), 0)::BIGINT FROM mailboxes"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The partitions to backfill, and what was asked for and does not exist."""
+
+    keys: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How a backfill ended."""
+
+    mailboxes: tuple[MailboxProgress, ...]
+    unknown: tuple[str, ...]
+    unreached: int
+    """Mailboxes that did not get their turn."""
+    cancelled: bool
+    seconds: float
+    requests: int
+    messages: int
+    """Stored in the whole lake now."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether everything that was asked for is done."""
+        left_out = self.cancelled or self.unknown or self.unreached
+        return not left_out and all(each.succeeded for each in self.mailboxes)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Tell whether all mailboxes were complete before."""
+        return self.requests == 0 and self.succeeded
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for --json."""
+        return {
+            "ok": self.succeeded,
+            "interrupted": self.cancelled,
+            "seconds": round(self.seconds, 1),
+            "mailboxes": Counter(each.state for each in self.mailboxes),
+            "requests": self.requests,
+            "messages_stored": self.messages,
+            "failures": [
+                {
+                    "partition": each.partition_key,
+                    "state": each.state,
+                    "reason": each.reason,
+                    "next_step": each.next_step,
+                }
+                for each in self.mailboxes
+                if not each.succeeded
+            ],
+            "unknown": list(self.unknown),
+            "unreached": self.unreached,
+        }
+
+    def tell(self, console: Console) -> None:
+        """Print it for people."""
+        failures = [each for each in self.mailboxes if not each.succeeded]
+        for each in failures[:_NAMED]:
+            console.print(f"{each.partition_key} is {each.state}: {explained(each.reason, each.next_step)}")
+        if failures[_NAMED:]:
+            console.print(f"And {len(failures) - _NAMED} others: `mail-pipeline status` names them.")
+        for name in self.unknown:
+            console.print(f"There is no mailbox {name}: `mail-pipeline status` lists those there are.")
+        if self.cancelled:
+            console.print("Interrupted; the next run goes on from the last stored page.")
+        elif self.unreached:
+            console.print(f"{self.unreached:,} mailboxes did not get their turn: start it again.")
+        counts = counted(each.state for each in self.mailboxes)
+        if self.nothing_to_do:
+            console.print(f"Nothing to do. Mailboxes: {counts}. Messages stored: {self.messages:,}.")
+        else:
+            console.print(
+                f"Mailboxes: {counts}. Messages stored: {self.messages:,}. Took {duration(self.seconds)}."
+            )
+
+
+def fill(
+    place: Workplace,
+    choose: Callable[[Sequence[str]], Choice],
+    options: BackfillOptions | None = None,
+    *,
+    refresh: bool = True,
+    check: Callable[[], None] = lambda: None,
+) -> Filled:
+    """Backfill the mailboxes that `choose` takes of those that exist, with progress on standard error.
+
+    `refresh` lists the accounts before. `check` is called now and then and may raise. The caller has entered
+    `place`. Raises StopRun for what stops everything.
+    """
+    # Dagster takes 2 CPU seconds to import, and most commands do without it.
+    import dagster as dg
+
+    from mail_pipeline import launch
+    from mail_pipeline.ledger import read_ledger
+
+    begun = time.monotonic()
+    # Dagster redirects standard error while a run goes on.
+    with os.fdopen(os.dup(2), "w") as screen, dg.DagsterInstance.get() as instance:
+        console = notes(screen)
+        if refresh:
+            console.print("Listing accounts and folders.")
+            launch.refresh_accounts(instance)
+        else:
+            launch.sync_partitions(instance, place.data)
+        check()
+        choice = choose(read_ledger(place.data).active)
+        before = _count(place, _FETCHED)
+        with display(console, choice.keys) as shown:
+
+            def on_progress(mailbox: MailboxProgress) -> None:
+                shown.take(mailbox, ended=mailbox.state in FINAL and not (options and options.full_resync))
+                check()
+
+            outcome = launch.run_backfill(choice.keys, options, instance=instance, on_progress=on_progress)
+            for mailbox in outcome.mailboxes:
+                shown.take(mailbox, ended=True)
+    return Filled(
+        mailboxes=outcome.mailboxes,
+        unknown=(*choice.unknown, *outcome.unknown),
+        unreached=len(choice.keys) - len(outcome.mailboxes) - len(outcome.unknown),
+        cancelled=outcome.cancelled,
+        seconds=time.monotonic() - begun,
+        requests=_count(place, _FETCHED) - before,
+        messages=_count(place, "SELECT count(*) FROM messages"),
+    )
+
+
+def _count(place: Workplace, query: str) -> int:
+    with connect(place.data) as connection:
+        row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

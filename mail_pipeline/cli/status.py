@@ -1,0 +1,134 @@
+"""`mail-pipeline status`: where every mailbox stands, as the ledger in the lake says."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from mail_pipeline.cli.children import interruptible
+from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.terminal import counted, duration, explained, print_json, print_table, results
+from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.lake.connection import connect
+
+_WATCH_SECONDS = 2.0
+
+# The rate is that of the last ten minutes' checkpoints, where there are two of one pass. A mailbox may wait a
+# minute for its quota between two pages; what has not moved for two minutes is not at work.
+_LEDGER = """
+WITH recent AS (
+    SELECT partition_key, pass,
+        (max(ids_seen) - min(ids_seen)) / epoch(max(updated_at) - min(updated_at)) AS rate
+    FROM checkpoints WHERE state = 'listing' AND updated_at > now() - INTERVAL 10 MINUTES
+    GROUP BY ALL HAVING max(updated_at) > min(updated_at)
+)
+SELECT m.partition_key, m.provider, m.folder_name, m.state, m.messages, m.ids_seen, m.reported, m.oldest,
+    m.pages, m.dead_letters, m.reason, m.next_step, m.until, m.last_fetch,
+    m.state = 'listing' AND m.updated_at > now() - INTERVAL 2 MINUTES AS running,
+    CASE WHEN running THEN r.rate END AS rate,
+    CASE WHEN running AND r.rate > 0 THEN greatest(m.reported - m.ids_seen, 0) / r.rate END AS eta_seconds
+FROM mailboxes m LEFT JOIN recent r ON r.partition_key = m.partition_key AND r.pass = m.pass
+WHERE m.active
+"""
+_STORED = """
+SELECT (SELECT count(*) FROM messages) AS messages, (SELECT max(observed_at) FROM grants) AS accounts_listed,
+    (SELECT count(*) FROM dead_letters) AS dead_letters
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    data: Path
+    mailboxes: list[dict[str, Any]]
+    messages: int
+    dead_letters: int
+    last_fetch: datetime | None
+    accounts_listed: datetime | None
+
+    @property
+    def failed(self) -> bool:
+        return any(row["state"] == "failed" for row in self.mailboxes)
+
+
+@click.command("status", short_help="Show where every mailbox stands.")
+@click.option("--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
+@json_option
+@debug_option
+def command(watch: bool, as_json: bool) -> None:
+    """Show every mailbox: its state, how far it has come, and what to do where it failed.
+
+    Exit code 1 when a mailbox has failed. With --watch and --json, one object a line.
+    """
+    data = find_workplace().for_reading().data
+    console = results()
+    with interruptible():
+        try:
+            for status in _readings(data, watch=watch):
+                if as_json:
+                    print_json({"ok": not status.failed, **asdict(status)})
+                else:
+                    if watch and console.is_terminal:
+                        console.clear()
+                    _show(console, status)
+        except KeyboardInterrupt:
+            if not watch:
+                raise
+    sys.exit(1 if status.failed else 0)
+
+
+def _readings(data: Path, *, watch: bool) -> Iterator[_Status]:
+    with connect(data) as connection:
+        while True:
+            cursor = connection.execute(_LEDGER)
+            names = [column[0] for column in cursor.description or ()]
+            mailboxes = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            [(messages, listed, dead)] = connection.execute(_STORED).fetchall()
+            fetched = [row["last_fetch"] for row in mailboxes if row["last_fetch"] is not None]
+            yield _Status(data, mailboxes, messages, dead, max(fetched, default=None), listed)
+            if not watch:
+                return
+            time.sleep(_WATCH_SECONDS)
+
+
+def _show(console: Console, status: _Status) -> None:
+    print_table(
+        console,
+        "",
+        ["partition", "provider", "state", "listed", "of", "oldest", "left", "dead letters"],
+        [
+            (
+                row["partition_key"],
+                row["provider"],
+                row["state"] if row["running"] or row["state"] != "listing" else "listing, stopped",
+                row["ids_seen"],
+                row["reported"],
+                row["oldest"] and f"{row['oldest']:%Y-%m-%d}",
+                None if row["eta_seconds"] is None else duration(row["eta_seconds"]),
+                row["dead_letters"] or None,
+            )
+            for row in status.mailboxes
+        ],
+    )
+    for row in status.mailboxes:
+        if row["reason"]:
+            until = f", tried again after {row['until']:%Y-%m-%d %H:%M:%S} UTC" if row["until"] else ""
+            said = explained(row["reason"], row["next_step"])
+            console.print(f"{row['partition_key']} is {row['state']}{until}: {said}")
+    counts = counted(row["state"] for row in status.mailboxes)
+    console.print(f"Mailboxes: {counts}. Messages stored: {status.messages:,}.")
+    console.print(
+        f"Newest page {_ago(status.last_fetch)}, accounts listed {_ago(status.accounts_listed)}. "
+        f"Data folder: {status.data}"
+    )
+
+
+def _ago(moment: datetime | None) -> str:
+    if moment is None:
+        return "never"
+    return f"{duration((datetime.now(UTC) - moment).total_seconds())} ago"

@@ -1,0 +1,135 @@
+import json
+import mailbox
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from mail_pipeline_tests.cli.conftest import Cli
+
+
+@contextmanager
+def simulator(cli: Cli, *arguments: str) -> Iterator[dict[str, str]]:
+    """Run `simulate` and yield the variables it prints; it must end cleanly on SIGTERM."""
+    process = cli.start("simulate", "--port", "0", *arguments)
+    assert process.stdout is not None
+    if "--json" in arguments:
+        yield json.loads(process.stdout.readline())
+    else:
+        lines = [process.stdout.readline().strip() for _ in range(2)]
+        yield dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    os.kill(process.pid, signal.SIGTERM)
+    rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (0, "")
+    assert "Traceback" not in errors
+
+
+def get(env: dict[str, str], path: str, **parameters: Any) -> Any:
+    answer = requests.get(
+        env["NYLAS_API_URI"] + path,
+        params=parameters,
+        headers={"Authorization": f"Bearer {env['NYLAS_API_KEY']}"},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    return answer.json()["data"]
+
+
+def test_it_prints_the_two_variables_and_serves_the_mailboxes_asked_for(
+    cli: Callable[..., Cli], tmp_path: Path
+):
+    log = tmp_path / "requests.jsonl"
+    wanted = ("--mailbox", "google=7", "--mailbox", "imap=9", "--seed", "3", "--log", str(log))
+
+    with simulator(cli(), *wanted) as env:
+        grants = get(env, "/v3/grants")
+        [google] = [grant["id"] for grant in grants if grant["provider"] == "google"]
+        messages = get(env, f"/v3/grants/{google}/messages", limit=50)
+
+    assert sorted(grant["provider"] for grant in grants) == ["google", "imap"]
+    assert len(messages) == 7
+    assert [json.loads(line)["operation"] for line in log.read_text().splitlines()] == ["grants", "messages"]
+
+
+def test_a_machine_gets_them_as_an_object(cli: Callable[..., Cli]):
+    with simulator(cli(), "--json", "--mailbox", "ews=1") as env:
+        assert env["ok"] is True
+        assert len(get(env, "/v3/grants")) == env["grants"] == 1
+
+
+def test_the_same_seed_serves_the_same_mail(cli: Callable[..., Cli]):
+    found = []
+    for _ in range(2):
+        with simulator(cli(), "--mailbox", "ews=1", "--seed", "5") as env:
+            found.append(get(env, "/v3/grants"))
+
+    assert found[0] == found[1]
+
+
+def test_ones_own_mail_is_served_from_an_mbox_file(cli: Callable[..., Cli], tmp_path: Path):
+    path = tmp_path / "inbox.mbox"
+    message = EmailMessage()
+    message["Subject"] = "Lunch?"
+    message["From"] = "a@one.example"
+    message["Date"] = "Thu, 01 Jan 2026 12:00:00 +0000"
+    message["Message-ID"] = "<1@one.example>"
+    message.set_content("At noon.")
+    box = mailbox.mbox(path)
+    box.add(message)
+    box.close()
+
+    with simulator(cli(), "--mbox", str(path)) as env:
+        [grant] = get(env, "/v3/grants")
+        [served] = get(env, f"/v3/grants/{grant['id']}/messages")
+
+    assert served["subject"] == "Lunch?"
+
+
+def test_faults_are_served_at_the_rate_asked_for(cli: Callable[..., Cli]):
+    with (
+        simulator(cli(), "--mailbox", "ews=1", "--faults", "1") as env,
+        pytest.raises(requests.RequestException),
+    ):
+        get(env, "/v3/grants")
+
+
+def test_a_taken_port_is_an_error_with_a_next_step(cli: Callable[..., Cli]):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = cli().invoke("simulate", "--port", str(taken.getsockname()[1]))
+
+    assert result.exit_code == 1
+    assert "cannot listen on 127.0.0.1" in result.stderr
+    assert "--port" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--mailbox", "gmail=3"], "'gmail=3': expected a provider and a number"),
+        (["--mailbox", "google"], "expected a provider and a number"),
+        (["--mailbox", "google=-1"], "expected a provider and a number"),
+        (["--faults", "1.5"], "--faults"),
+        (["--mbox", "nowhere"], "does not exist"),
+        (["--mailbox", "ews=1", "--mbox", "."], "do not go together"),
+        (["--mbox", "notes.txt"], "--mbox"),
+    ],
+)
+def test_bad_usage_is_explained(cli: Callable[..., Cli], tmp_path: Path, arguments: list[str], said: str):
+    (tmp_path / "notes.txt").write_text("Just a text.\n")
+
+    result = cli().invoke("simulate", *arguments)
+
+    assert result.exit_code == 2
+    assert said in result.stderr

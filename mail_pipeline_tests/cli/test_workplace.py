@@ -1,0 +1,126 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.errors import StopRun
+from mail_pipeline.lake.connection import catalog_path
+from mail_pipeline_tests.cli.conftest import OWN
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in list(os.environ):
+        if name.startswith(OWN):
+            del os.environ[name]
+    for name in ("workspace.yaml", "dagster.yaml"):
+        (tmp_path / name).touch()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make_lake(data: Path) -> None:
+    catalog_path(data).parent.mkdir(parents=True)
+    catalog_path(data).touch()
+
+
+def test_a_folder_with_both_files_is_the_project_and_holds_the_data(project: Path):
+    place = find_workplace()
+
+    assert place.root == project
+    assert place.data == project / "data"
+
+
+@pytest.mark.parametrize("missing", ["workspace.yaml", "dagster.yaml"])
+def test_elsewhere_the_checkout_the_package_is_installed_from_is_the_project(project: Path, missing: str):
+    (project / missing).unlink()
+
+    place = find_workplace()
+
+    assert place.root == CHECKOUT
+    assert place.data == CHECKOUT / "data"
+
+
+def test_a_relative_data_folder_counts_from_the_current_one(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAIL_PIPELINE_DATA", "mine")
+    monkeypatch.chdir(project / "elsewhere")
+
+    assert find_workplace().data == project / "elsewhere" / "mine"
+
+
+def test_the_env_file_is_read_and_the_environment_wins(project: Path, monkeypatch: pytest.MonkeyPatch):
+    (project / ".env").write_text("NYLAS_API_KEY='from file'\nMAIL_PIPELINE_WORKERS=3\nALONE\n")
+    monkeypatch.setenv("MAIL_PIPELINE_WORKERS", "5")
+
+    settings = find_workplace().settings
+
+    assert settings.api_key == "from file"
+    assert settings.workers == 5
+
+
+def test_an_empty_variable_wins_over_the_env_file_too(project: Path, monkeypatch: pytest.MonkeyPatch):
+    (project / ".env").write_text("NYLAS_API_KEY=real\n")
+    monkeypatch.setenv("NYLAS_API_KEY", "")
+
+    assert find_workplace().settings.api_key == ""
+
+
+def test_a_data_folder_in_the_env_file_counts_from_there(project: Path):
+    (project / ".env").write_text("MAIL_PIPELINE_DATA=mine\n")
+
+    assert find_workplace().data == project / "mine"
+
+
+def test_an_env_file_that_is_no_text_is_named(project: Path):
+    (project / ".env").write_bytes(b"NYLAS_API_KEY=\xff\xfe\n")
+
+    with pytest.raises(StopRun, match=r"\.env cannot be read .*UTF-8"):
+        find_workplace()
+
+
+def test_simulated_mail_never_lies_where_real_mail_does(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAIL_PIPELINE_DATA", str(project / "real"))
+    monkeypatch.setenv("MAIL_PIPELINE_DATABASE_URL", "postgresql://real")
+    monkeypatch.setenv("NYLAS_API_KEY", "real")
+
+    place = find_workplace().for_simulation("http://127.0.0.1:1", "simulated")
+
+    assert place.data == project / "real" / "demo"
+    assert place.settings.api_key == "simulated"
+    assert place.settings.api_uri == "http://127.0.0.1:1"
+    assert place.settings.database_url is None
+
+
+def test_without_a_lake_of_its_own_the_demos_is_read(project: Path):
+    assert find_workplace().for_reading().data == project / "data"
+
+    make_lake(project / "data" / "demo")
+    assert find_workplace().for_reading().data == project / "data" / "demo"
+
+    make_lake(project / "data")
+    assert find_workplace().for_reading().data == project / "data"
+
+
+def test_entering_tells_children_where_to_work(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAIL_PIPELINE_DATABASE_URL", "postgresql://real")
+
+    home = find_workplace().for_simulation("http://127.0.0.1:1", "simulated").enter()
+
+    assert home == project / "data" / "demo" / "dagster"
+    assert (home / "dagster.yaml").is_file()
+    assert os.environ["DAGSTER_HOME"] == str(home)
+    assert os.environ["MAIL_PIPELINE_DATA"] == str(project / "data" / "demo")
+    assert os.environ["NYLAS_API_URI"] == "http://127.0.0.1:1"
+    assert os.environ["NYLAS_API_KEY"] == "simulated"
+    assert "MAIL_PIPELINE_DATABASE_URL" not in os.environ
+
+
+def test_a_file_in_the_place_of_the_data_folder_is_named(project: Path):
+    (project / "data").touch()
+
+    with pytest.raises(StopRun, match="a file stands in its way"):
+        find_workplace().enter()

@@ -1,0 +1,77 @@
+"""Runs as the UI's launcher makes them, and what came of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from mail_pipeline.definitions import defs
+from mail_pipeline.launch import sync_partitions
+from mail_pipeline.partitions import PARTITIONS, mailbox_partitions, range_tags
+from mail_pipeline.settings import Settings
+from mail_pipeline.simulator import Simulator
+
+MESSAGES = dg.AssetKey("messages")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and what its first failed step says, causes included."""
+
+    success: bool
+    said: str
+
+
+def run_job(instance: dg.DagsterInstance, job: str, keys: Sequence[str] = (), **config: Any) -> Outcome:
+    """Run a job, over the range of these keys where there are some."""
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        tags=range_tags(keys) if keys else {},
+        run_config={"ops": {"messages": {"config": config}}} if config else {},
+    )
+    said = ""
+    for event in result.all_events:
+        error = event.step_failure_data.error if event.is_step_failure else None
+        while error is not None:
+            said, error = said + error.message, error.cause
+    return Outcome(result.success, said)
+
+
+def register(instance: dg.DagsterInstance, simulator: Simulator) -> list[str]:
+    """List the accounts of a simulator and register their partitions; return the grants' ids."""
+    assert run_job(instance, "refresh_accounts").success
+    sync_partitions(instance, Settings.from_env().data)
+    return [mailbox.grant.id for mailbox in simulator.fleet]
+
+
+def keys_of(instance: dg.DagsterInstance, grant_id: str = "") -> list[str]:
+    return [key for key in instance.get_dynamic_partitions(PARTITIONS) if key.startswith(grant_id)]
+
+
+def states(instance: dg.DagsterInstance) -> dict[str, str | None]:
+    """Return what the UI calls each partition of `messages`, None for missing."""
+    found = instance.get_status_by_partition(MESSAGES, keys_of(instance), mailbox_partitions) or {}
+    return {key: status.value if status else None for key, status in found.items()}
+
+
+def materializations(instance: dg.DagsterInstance, key: str) -> list[dict[str, Any]]:
+    """Return the metadata of a partition's materializations, newest first."""
+    records = instance.fetch_materializations(_of(key), limit=100).records
+    return [_values(record.asset_materialization) for record in records]
+
+
+def observations(instance: dg.DagsterInstance, key: str) -> list[dict[str, Any]]:
+    """Return the metadata of a partition's observations, newest first."""
+    records = instance.fetch_observations(_of(key), limit=100).records
+    return [_values(record.asset_observation) for record in records]
+
+
+def _of(key: str) -> dg.AssetRecordsFilter:
+    return dg.AssetRecordsFilter(asset_key=MESSAGES, asset_partitions=[key])
+
+
+def _values(event: dg.AssetMaterialization | dg.AssetObservation | None) -> dict[str, Any]:
+    assert event is not None
+    return {name: value.value for name, value in event.metadata.items()}
