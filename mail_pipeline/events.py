@@ -89,13 +89,11 @@ def mailbox_metadata(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue]:
         "reported_by_provider": _int(mailbox.reported),
         "oldest": _moment(mailbox.oldest),
         "newest": _moment(mailbox.newest),
-        "messages_per_second": dg.MetadataValue.float(round(mailbox.rate, 1)),
-        "eta_seconds": None
-        if mailbox.eta_seconds is None
-        else dg.MetadataValue.float(round(mailbox.eta_seconds)),
+        "messages_per_second": _float(mailbox.rate, 1),
+        "eta_seconds": None if mailbox.eta_seconds is None else _float(mailbox.eta_seconds, 0),
         "held_by_quota_until": _moment(mailbox.held_until),
         "requests": dg.MetadataValue.int(mailbox.requests),
-        "megabytes": dg.MetadataValue.float(round(mailbox.body_bytes / 1e6, 1)),
+        "megabytes": _float(mailbox.body_bytes / 1e6, 1),
         "quota_units": dg.MetadataValue.int(mailbox.quota_units),
         "dead_letters": dg.MetadataValue.int(mailbox.dead_letters),
         "webhook_before_first_page": dg.MetadataValue.bool(mailbox.subscribed),
@@ -131,6 +129,11 @@ def _text(value: str | None) -> dg.MetadataValue | None:
 
 def _int(value: int | None) -> dg.MetadataValue | None:
     return None if value is None else dg.MetadataValue.int(value)
+
+
+def _float(value: float, digits: int) -> dg.MetadataValue:
+    # Dagster refuses an int here, and a rate of 0 may be one.
+    return dg.MetadataValue.float(float(round(value, digits)))
 
 
 def _moment(value: datetime | None) -> dg.MetadataValue | None:

@@ -1,7 +1,5 @@
 """What runs by the clock. All on from the start, and to be seen and switched off under Automation."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from mail_pipeline import jobs
@@ -35,20 +33,18 @@ refresh_accounts_schedule = dg.ScheduleDefinition(
 )
 def nightly_backfill(
     context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
+) -> list[dg.RunRequest] | dg.SkipReason:
     """Ask for as few runs as cover the incomplete mailboxes."""
     if messages_at_work(context.instance):
-        yield dg.SkipReason("A backfill is at work; the next night takes what it leaves.")
-        return
+        return dg.SkipReason("A backfill is at work; the next night takes what it leaves.")
     ledger = read_ledger(mail_pipeline.settings().data)
     registered = context.instance.get_dynamic_partitions(PARTITIONS)
     ranges = list(
         contiguous_ranges(registered, ledger.incomplete, bridge=ledger.whole, longest=MAILBOXES_PER_RUN)
     )
     if not ranges:
-        yield dg.SkipReason("Every mailbox is complete.")
-    for keys in ranges[:_RUNS_PER_NIGHT]:
-        yield dg.RunRequest(tags=range_tags(keys))
+        return dg.SkipReason("Every mailbox is complete.")
+    return [dg.RunRequest(tags=range_tags(keys)) for keys in ranges[:_RUNS_PER_NIGHT]]
 
 
 SCHEDULES = [refresh_accounts_schedule, nightly_backfill]

@@ -17,8 +17,6 @@ class Settings:
     api_key: str = field(default="", repr=False)
     api_uri: str = US_REGION
     data: Path = Path("data")
-    tables_uri: str | None = None
-    database_url: str | None = field(default=None, repr=False)
     workers: int = 8
     google_units_per_second: float = 150.0
     min_page_interval: float = 0.2
@@ -31,19 +29,27 @@ class Settings:
         Unset and empty are the same. Raises StopRun naming the variable and what it should hold.
         """
         data = env.get("MAIL_PIPELINE_DATA") or "data"
+        if "://" in data:
+            raise StopRun(
+                "MAIL_PIPELINE_DATA is an address: expected a local folder, the only kind supported so far",
+                next_step="Set it to a folder on this machine, or unset it.",
+            )
+        if env.get("MAIL_PIPELINE_DATABASE_URL"):
+            raise StopRun(
+                "MAIL_PIPELINE_DATABASE_URL is set: databases other than the data folder's own SQLite files "
+                "are not supported yet",
+                next_step="Unset it.",
+            )
         uri = (env.get("NYLAS_API_URI") or US_REGION).rstrip("/")
         if not uri.startswith(("http://", "https://")):
             raise StopRun(
                 "NYLAS_API_URI is not a web address: expected http://… or https://…",
                 next_step=f"Set it to your region's address, such as {US_REGION}, or unset it.",
             )
-        remote = data.startswith("s3://")
         return cls(
             api_key=(env.get("NYLAS_API_KEY") or "").strip(),
             api_uri=uri,
-            data=Path("data" if remote else data),
-            tables_uri=data.rstrip("/") + "/" if remote else None,
-            database_url=env.get("MAIL_PIPELINE_DATABASE_URL") or None,
+            data=Path(data),
             workers=int(_number(env, "MAIL_PIPELINE_WORKERS", 8, least=1, whole=True)),
             google_units_per_second=_number(env, "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND", 150.0, least=1),
             min_page_interval=_number(env, "MAIL_PIPELINE_MIN_PAGE_INTERVAL", 0.2, least=0),

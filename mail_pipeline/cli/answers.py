@@ -43,3 +43,4 @@ def print_answers(console: Console, answers: dict[str, list[dict[str, Any]]]) ->
     for question, rows in answers.items():
         columns = list(rows[0]) if rows else ["no messages yet"]
         print_table(console, question, columns, [list(row.values()) for row in rows])
+        console.print()

@@ -41,6 +41,11 @@ class Child:
                 text=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Return its process id, which is its group's too."""
+        return self._process.pid
+
     def line(self) -> str:
         """Return the next line of its captured output; empty when it has ended."""
         return self._process.stdout.readline().strip() if self._process.stdout else ""

@@ -13,6 +13,7 @@ import orjson
 from mail_pipeline.cli.options import debug_option
 from mail_pipeline.cli.terminal import json_value
 from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import connect
 
 _BATCH = 1_000
@@ -48,6 +49,8 @@ def command(query: str, output: str) -> None:
             if relation is None:
                 return
             _WRITERS[output](relation)
+        except (duckdb.OperationalError, duckdb.InternalError) as error:
+            raise StopRun(str(error), next_step="`mail-pipeline doctor` looks at the lake.") from None
         except duckdb.Error as error:
             raise click.UsageError(_explained(error)) from None
 

@@ -43,7 +43,7 @@ def print_table(
     """Print a table; numbers to the right, None as nothing; no header where all columns are nameless."""
     if title:
         console.print(title)
-    table = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_header=any(columns), show_edge=False, pad_edge=False)
     for position, column in enumerate(columns):
         numeric = any(isinstance(row[position], int | float) for row in rows)
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")

@@ -14,7 +14,6 @@ from mail_pipeline.settings import Settings
 
 _DATA = "MAIL_PIPELINE_DATA"
 _MARKS = ("workspace.yaml", "dagster.yaml")
-_REMOTE = "s3://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,7 @@ class Workplace:
 
         It is a folder of its own below the data folder, so that simulated mail never mixes with real mail.
         """
-        settings = replace(
-            self.settings, api_uri=api_uri, api_key=api_key, data=_demo(self.data), database_url=None
-        )
+        settings = replace(self.settings, api_uri=api_uri, api_key=api_key, data=_demo(self.data))
         return replace(self, settings=settings)
 
     def for_reading(self) -> "Workplace":
@@ -57,12 +54,9 @@ class Workplace:
 
         from mail_pipeline.dagster_home import fail_orphaned_runs, prepare_dagster_home
 
-        if self.settings.tables_uri is None:
-            os.environ[_DATA] = str(self.data)
+        os.environ[_DATA] = str(self.data)
         os.environ["NYLAS_API_URI"] = self.settings.api_uri
         os.environ["NYLAS_API_KEY"] = self.settings.api_key
-        if self.settings.database_url is None:
-            os.environ.pop("MAIL_PIPELINE_DATABASE_URL", None)
         with disk_errors(self.data):
             home = prepare_dagster_home(self.data)
             os.environ["DAGSTER_HOME"] = str(home)
@@ -82,8 +76,7 @@ def find_workplace() -> Workplace:
     base = root or Path.cwd()
     _read_env_file(base / ".env")
     settings = Settings.from_env()
-    local = os.environ.get(_DATA) and settings.tables_uri is None
-    data = ((Path.cwd() if local else base) / settings.data).resolve()
+    data = ((Path.cwd() if os.environ.get(_DATA) else base) / settings.data).resolve()
     return Workplace(root=root, settings=replace(settings, data=data))
 
 
@@ -106,7 +99,7 @@ def _read_env_file(path: Path) -> None:
             next_step="It should be UTF-8 text with one NAME=value a line.",
         ) from None
     for name, value in values.items():
-        if value and name == _DATA and not value.startswith(_REMOTE):
+        if value and name == _DATA:
             os.environ.setdefault(name, str(path.parent / value))
         elif value is not None:
             os.environ.setdefault(name, value)

@@ -13,6 +13,7 @@ CATALOG = "lake"
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
 _BUSY_TIMEOUT_MS = 30_000
+_READY = "SELECT version FROM schema_versions LIMIT 0"
 
 
 def catalog_path(data: Path) -> Path:
@@ -34,13 +35,15 @@ def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
     """
     folder = _data_folder(data)
     if not catalog_path(folder).exists():
-        raise StopRun(
-            f"There is no lake in {folder.resolve()}",
-            next_step="Run `mail-pipeline demo` or `mail-pipeline backfill --all` first, "
-            "or set MAIL_PIPELINE_DATA to the folder that has one.",
-        )
+        raise _no_lake(folder)
     connection = open_duckdb()
-    attach(connection, folder, read_only=True)
+    try:
+        attach(connection, folder, read_only=True)
+        connection.execute(_READY)
+    except (duckdb.CatalogException, duckdb.InvalidInputException) as error:
+        # Its first writer has not come further yet.
+        connection.close()
+        raise _no_lake(folder) from error
     return connection
 
 
@@ -57,15 +60,26 @@ def open_duckdb() -> duckdb.DuckDBPyConnection:
 
 def attach(connection: duckdb.DuckDBPyConnection, data: Path, *, read_only: bool) -> None:
     """Attach the lake of a data folder and make it the default catalog."""
-    options = ["READ_ONLY"] if read_only else [f"DATA_PATH '{_quoted(tables_path(data))}/'"]
-    options += [f"META_BUSY_TIMEOUT {_BUSY_TIMEOUT_MS}"]
-    if not read_only:
-        options += ["META_JOURNAL_MODE 'WAL'"]
+    options = [
+        "READ_ONLY" if read_only else "META_JOURNAL_MODE 'WAL'",
+        f"META_BUSY_TIMEOUT {_BUSY_TIMEOUT_MS}",
+        # The catalog remembers where it was made; the folder may have been moved since.
+        f"DATA_PATH '{_quoted(tables_path(data))}/'",
+        "OVERRIDE_DATA_PATH true",
+    ]
     # ATTACH takes no parameters; the path is ours, quoted.
     connection.execute(
         f"ATTACH 'ducklake:sqlite:{_quoted(catalog_path(data))}' AS {CATALOG} ({', '.join(options)})"
     )
     connection.execute(f"USE {CATALOG}")
+
+
+def _no_lake(folder: Path) -> StopRun:
+    return StopRun(
+        f"There is no lake in {folder.resolve()}",
+        next_step="Run `mail-pipeline demo` or `mail-pipeline backfill --all` first, "
+        "or set MAIL_PIPELINE_DATA to the folder that has one.",
+    )
 
 
 def _quoted(path: Path) -> str:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+from sqlalchemy.exc import SQLAlchemyError
 
 from mail_pipeline.errors import RetryLater, StopRun
 
@@ -17,8 +18,8 @@ def disk_errors(data: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise _disk_error(error, data) or error from error
-    except duckdb.Error as error:
-        raise _duckdb_error(error, data) or error from error
+    except (duckdb.Error, SQLAlchemyError) as error:
+        raise _database_error(error, data) or error from error
 
 
 def _disk_error(error: OSError, data: Path) -> StopRun | None:
@@ -34,7 +35,7 @@ def _disk_error(error: OSError, data: Path) -> StopRun | None:
     return None
 
 
-def _duckdb_error(error: duckdb.Error, data: Path) -> StopRun | RetryLater | None:
+def _database_error(error: Exception, data: Path) -> StopRun | RetryLater | None:
     text = str(error).lower()
     if "no space left" in text or "disk is full" in text or "disk full" in text:
         return _full(data)

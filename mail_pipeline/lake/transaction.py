@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from mail_pipeline.lake import schema
+from mail_pipeline.lake.table import Table
 
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -21,11 +22,11 @@ class Transaction:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, synced: set[str]) -> None:
-        """Take the connection, the folder of the tables' files, and the files known to be on disk."""
+        """Take the connection, the folder of the tables' files, and the paths known to be on disk."""
         self._connection = connection
         self._folder = folder
         self._synced = synced
-        self._touched: dict[str, schema.Table] = {}
+        self._touched: dict[str, Table] = {}
 
     def __enter__(self) -> "Transaction":
         """Begin."""
@@ -80,10 +81,14 @@ class Transaction:
         written = set(table_files(self._folder, self._touched.values())) - self._synced
         for path in written:
             _sync(path)
-        for folder in {str(Path(path).parent) for path in written}:
+        folders = {str(Path(path).parent) for path in written}
+        if folders - self._synced:
+            # A table's first file makes its folder, whose name must last as well.
+            folders |= {str(self._folder), str(self._folder / "main")}
+        for folder in folders:
             _sync(folder)
         self._connection.execute("COMMIT")
-        self._synced |= written
+        self._synced |= written | folders
 
     def _rollback(self) -> None:
         # A failed COMMIT has already ended the transaction.
@@ -95,7 +100,7 @@ class Transaction:
         return self._touched[table].name
 
 
-def table_files(folder: Path, tables: Iterable[schema.Table]) -> Iterator[str]:
+def table_files(folder: Path, tables: Iterable[Table]) -> Iterator[str]:
     """Yield the paths of the files of these tables, below the folder of all tables."""
     for table in tables:
         with suppress(FileNotFoundError), os.scandir(folder / "main" / table.name) as entries:

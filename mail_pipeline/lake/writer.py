@@ -10,10 +10,10 @@ import duckdb
 import pyarrow as pa
 
 from mail_pipeline.lake import schema
-from mail_pipeline.lake.connection import CATALOG, attach, catalog_path, open_duckdb, tables_path
+from mail_pipeline.lake.connection import CATALOG, attach, open_duckdb, tables_path
 from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.lake.lock import WriteLock
-from mail_pipeline.lake.migrations import migrate
+from mail_pipeline.lake.migrations import migrate, version_of
 from mail_pipeline.lake.transaction import Parameters, Transaction, registered, table_files
 
 _BATCH = 10_000
@@ -38,9 +38,8 @@ class Lake:
                 self._connection.execute("SET threads = 1")
                 # Small rows in the catalog would need a flush that races with readers.
                 self._connection.execute("SET ducklake_default_data_inlining_row_limit = 0")
-                fresh = not catalog_path(data).exists()
                 attach(self._connection, data, read_only=False)
-                if fresh:
+                if version_of(self._connection) == 0:
                     self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
                     self._connection.execute("CALL lake.set_option('data_inlining_row_limit', 0)")
                     # Bounds how long one step of upkeep holds the lock.

@@ -14,7 +14,8 @@ class Page:
     """Records of one answer, with where the list goes on, as of when it holds, and what it cost."""
 
     records: list[Any]
-    """As decoded, unchecked. Strings may hold lone surrogates and NUL."""
+    """As decoded, unchecked. Strings may hold lone surrogates and NUL; an integer that needs more than
+    64 bits, which no field of the API is meant to hold, comes as a float."""
     next_cursor: str | None
     """None: the list ends here. A short or an empty page does not end it."""
     observed_at: int

@@ -77,9 +77,10 @@ class FileMailbox:
                 known.folders = tuple(dict.fromkeys(known.folders + entry.folders))
         self._entries = sorted(merged.values(), key=lambda entry: (entry.date, entry.id))
         self._by_id = {entry.id: number for number, entry in enumerate(self._entries)}
-        names = dict.fromkeys([name for name, _ in sources])
-        names.update(dict.fromkeys(name for entry in self._entries for name in entry.folders))
-        self._folders = [_folder(name) for name in names]
+        used = dict.fromkeys(name for entry in self._entries for name in entry.folders)
+        # Labels take the place of a Takeout file's own name; an empty file is a folder all the same.
+        files = dict.fromkeys(name for name, box in sources if name in used or not len(box))
+        self._folders = [_folder(name) for name in files | used]
         seen = Counter(address for entry in self._entries for address in entry.addresses)
         owner = seen.most_common(1)[0][0] if seen else f"mailbox{number}@example.org"
         self._grant = Grant(

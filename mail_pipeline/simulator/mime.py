@@ -76,8 +76,15 @@ def body_and_attachments(
     body = texts.get("text/html") or texts.get("text/plain")
     if body is None and texts:
         body = ""
-    words = texts.get("text/plain") or _TAG.sub(" ", _HIDDEN.sub(" ", unescape(texts.get("text/html", ""))))
-    return body, " ".join(words[:1000].split())[:100], attachments
+    return body, _snippet(texts), attachments
+
+
+def _snippet(texts: dict[str, str]) -> str:
+    """Return the first 100 characters a reader sees."""
+    text = texts.get("text/plain", "").strip()
+    if not text:
+        text = unescape(_TAG.sub(" ", _HIDDEN.sub(" ", texts.get("text/html", ""))))
+    return " ".join(text[:1_000].split())[:100]
 
 
 def _text(part: Message) -> str:

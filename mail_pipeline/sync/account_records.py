@@ -9,9 +9,10 @@ from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.sync.records import Unreadable, mended, read_count, read_list, read_seconds, read_text
 from mail_pipeline.sync.roles import folder_role
 
-# Settings may hold what opens the account; they are not kept, not even in `extra`.
-_GRANT_FIELDS = frozenset(
-    {"id", "provider", "email", "grant_status", "scope", "created_at", "updated_at", "settings", "object"}
+SECRET_FIELDS = frozenset({"settings"})
+"""Fields of a grant that may hold what opens the account; they are not kept, not even in `extra`."""
+_GRANT_FIELDS = SECRET_FIELDS | frozenset(
+    {"id", "provider", "email", "grant_status", "scope", "created_at", "updated_at", "object"}
 )
 _FOLDER_FIELDS = frozenset(
     {"id", "grant_id", "name", "parent_id", "total_count", "unread_count", "attributes", "object"}

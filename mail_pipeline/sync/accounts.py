@@ -1,6 +1,5 @@
 """Keeping `grants` and `folders` true to the provider: who is connected, and what folders they have."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,13 +13,15 @@ from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient, Page
 from mail_pipeline.settings import Settings
-from mail_pipeline.sync.account_records import read_folder, read_grant
+from mail_pipeline.sync.account_records import SECRET_FIELDS, read_folder, read_grant
 from mail_pipeline.sync.partition_keys import partition_key, slug, split
-from mail_pipeline.sync.records import Unreadable
+from mail_pipeline.sync.records import TOO_DEEP, Unreadable, identity_of, raw
 from mail_pipeline.sync.rows import arrow_table
 
 _GRANTS = "SELECT * FROM all_grants"
 _FOLDERS = "SELECT * FROM all_folders"
+_DEAD = "SELECT raw FROM dead_letters WHERE object = ?"
+_RAW = TABLES["dead_letters"].column_names.index("raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ class _Comparison:
 def refresh_grants(settings: Settings) -> GrantsReport:
     """List all grants and bring `all_grants` up to date; a grant that is gone keeps its row.
 
-    Nothing is written unless the whole list came. Raises StopRun for a missing or wrong key or address, and
-    RetryLater while the API is out of reach.
+    Nothing is written unless the whole list came, and a grant whose record cannot be read stays as it is.
+    Raises StopRun for a missing or wrong key or address, and RetryLater while the API is out of reach.
     """
     settings.require_key()
     with Lake(settings.data) as lake, NylasClient(settings.api_key, settings.api_uri) as client:
@@ -71,12 +72,12 @@ def refresh_grants(settings: Settings) -> GrantsReport:
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[tuple[Any, ...]] = []
         for page in client.grants():
-            listed |= {row["id"]: row for row in _read(page, read_grant, "grant", None, dead)}
-        stored = {row["id"]: row for row in lake.table(_GRANTS).to_pylist()}
-        comparison = _compare(stored, listed)
+            listed |= {(None, row["id"]): row for row in _read(page, read_grant, "grant", None, dead)}
         with lake.transaction() as transaction:
+            stored = {(None, row["id"]): row for row in lake.table(_GRANTS).to_pylist()}
+            comparison = _compare(stored, listed, dead)
             _write(transaction, "all_grants", ["id"], comparison.changed)
-            transaction.append("dead_letters", arrow_table("dead_letters", dead))
+            _write_dead(lake, transaction, "grant", dead)
     return GrantsReport(
         total=len(listed),
         valid=sum(row["status"] == "valid" for row in listed.values()),
@@ -112,16 +113,16 @@ def refresh_folders(settings: Settings) -> FoldersReport:
                 rows = _read(page, lambda record, of=grant: _folder(record, of), "folder", grant["id"], dead)
                 listed |= {(row["grant_id"], row["id"]): row for row in rows}
         whole = {grant["id"] for grant in grants} - failed.keys()
-        stored = {
-            (row["grant_id"], row["id"]): row
-            for row in lake.table(_FOLDERS).to_pylist()
-            if row["grant_id"] in whole
-        }
-        _name_partitions(stored, listed, {grant["id"] for grant in grants if grant["per_folder"]})
-        comparison = _compare(stored, listed)
         with lake.transaction() as transaction:
+            stored = {
+                (row["grant_id"], row["id"]): row
+                for row in lake.table(_FOLDERS).to_pylist()
+                if row["grant_id"] in whole
+            }
+            _name_partitions(stored, listed, {grant["id"] for grant in grants if grant["per_folder"]})
+            comparison = _compare(stored, listed, dead)
             _write(transaction, "all_folders", ["grant_id", "id"], comparison.changed)
-            transaction.append("dead_letters", arrow_table("dead_letters", dead))
+            _write_dead(lake, transaction, "folder", dead)
     return FoldersReport(
         grants=len(whole),
         folders=len(listed),
@@ -152,9 +153,17 @@ def _read(
     for record in page.records:
         try:
             yield {**reader(record), "observed_at": page.observed_at}
-        except Unreadable as error:
-            raw = json.dumps(record)
-            dead.append((grant_id, None, kind, None, str(error), False, raw, page.observed_at * 1_000_000))
+        except (Unreadable, RecursionError) as error:
+            reason = str(error) if isinstance(error, Unreadable) else TOO_DEEP
+            kept = _without_secrets(record)
+            observed_at = page.observed_at * 1_000_000
+            dead.append((grant_id, None, kind, identity_of(kept), reason, False, raw(kept), observed_at))
+
+
+def _without_secrets(record: object) -> object:
+    if not isinstance(record, dict):
+        return record
+    return {name: value for name, value in record.items() if name not in SECRET_FIELDS}
 
 
 def _name_partitions(
@@ -175,7 +184,13 @@ def _name_partitions(
             row["partition_key"] = partition_key(grant_id, chosen)
 
 
-def _compare(stored: Mapping[Any, dict[str, Any]], listed: Mapping[Any, dict[str, Any]]) -> _Comparison:
+def _compare(
+    stored: Mapping[Any, dict[str, Any]],
+    listed: Mapping[Any, dict[str, Any]],
+    dead: Iterable[tuple[Any, ...]],
+) -> _Comparison:
+    """Compare by (grant, id); what may be among the records that could not be read has not vanished."""
+    unread = {(grant_id, identity) for grant_id, _, _, identity, *_ in dead}
     now = int(time.time())
     result = _Comparison()
     for key, row in listed.items():
@@ -187,7 +202,8 @@ def _compare(stored: Mapping[Any, dict[str, Any]], listed: Mapping[Any, dict[str
         result.returned += gone
         result.changed.append(row)
     for key, row in stored.items():
-        if key not in listed and row["deleted_at"] is None:
+        spared = key in unread or (key[0], None) in unread
+        if key not in listed and row["deleted_at"] is None and not spared:
             result.vanished += 1
             result.changed.append({**row, "deleted_at": now})
     return result
@@ -202,6 +218,13 @@ def _write(transaction: Transaction, table: str, key: list[str], rows: list[dict
     batch = arrow_table(table, values)
     transaction.delete(table, batch.select(key))
     transaction.append(table, batch)
+
+
+def _write_dead(lake: Lake, transaction: Transaction, kind: str, dead: list[tuple[Any, ...]]) -> None:
+    # The same record comes again with every refresh.
+    known = set(lake.column(_DEAD, [kind]))
+    new = [letter for letter in dead if letter[_RAW] not in known]
+    transaction.append("dead_letters", arrow_table("dead_letters", new))
 
 
 def _stored(kind: str, value: Any) -> Any:

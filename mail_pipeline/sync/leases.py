@@ -7,17 +7,23 @@ A lease runs out after a minute without renewal. On the machine where its holder
 each process holds a file lock for as long as it lives, and a lease whose file lock is free is free.
 """
 
+import logging
 import os
 import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from mail_pipeline.errors import RetryLater
+from mail_pipeline.lake.disk import disk_errors
+
+_log = logging.getLogger(__name__)
 
 _SECONDS = 60.0
 _RENEW_EVERY = 15.0
@@ -48,15 +54,18 @@ class Leases:
     """The leases one process holds. Methods may be called from several threads."""
 
     def __init__(self, data: Path) -> None:
-        """Open the lease table of a data folder and show, by a file lock, that this process lives."""
-        self._engine = _engine(data / "state.sqlite")
-        _metadata.create_all(self._engine)
+        """Open the lease table of a data folder and show, by a file lock, that this process lives.
+
+        Raises StopRun where the folder cannot be written.
+        """
+        self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._living = data / "workers"
-        self._living.mkdir(parents=True, exist_ok=True)
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._life = FileLock(self._living / f"{name}.lock", thread_local=False)
-        self._life.acquire(timeout=0)
-        self.holder = name
+        self._life = FileLock(self._living / f"{self.holder}.lock", thread_local=False)
+        with disk_errors(data):
+            self._living.mkdir(parents=True, exist_ok=True)
+            self._engine = _engine(data / "state.sqlite")
+            _metadata.create_all(self._engine)
+            self._life.acquire(timeout=0)
         self._fences: dict[str, int] = {}
         self._mutex = threading.Lock()
         self._closing = threading.Event()
@@ -102,7 +111,9 @@ class Leases:
         """Let another worker have the grant."""
         with self._mutex:
             fence = self._fences.pop(grant_id, None)
-        self._update(grant_id, fence, holder=None, expires_at=0.0)
+        # Where that cannot be written down, the lease runs out by itself.
+        with _logged("give back a lease"):
+            self._update(grant_id, fence, holder=None, expires_at=0.0)
 
     def close(self) -> None:
         """Give everything back."""
@@ -121,7 +132,7 @@ class Leases:
 
     def _is_dead(self, holder: str) -> bool:
         # Only this machine's kernel knows whether a process of this machine lives.
-        if not holder.startswith(f"{socket.gethostname()}-"):
+        if holder.rsplit("-", 2)[0] != socket.gethostname():
             return False
         path = self._living / f"{holder}.lock"
         if not path.exists():
@@ -139,8 +150,9 @@ class Leases:
         while not self._closing.wait(_RENEW_EVERY):
             with self._mutex:
                 held = dict(self._fences)
-            for grant_id, fence in held.items():
-                self._update(grant_id, fence, expires_at=time.time() + _SECONDS)
+            with _logged("renew the leases"):
+                for grant_id, fence in held.items():
+                    self._update(grant_id, fence, expires_at=time.time() + _SECONDS)
 
     def _update(self, grant_id: str, fence: int | None, **values: object) -> None:
         with self._engine.begin() as connection:
@@ -153,6 +165,14 @@ class Leases:
                 )
                 .values(**values)
             )
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError:
+        _log.warning("Could not %s", what, exc_info=True)
 
 
 def _engine(path: Path) -> sa.Engine:

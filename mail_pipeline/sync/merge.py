@@ -87,7 +87,7 @@ class MessageState:
         """Take in that the message was gone at `at`."""
         self.deleted_at = at if self.deleted_at is None else max(self.deleted_at, at)
 
-    def _observe_field(self, name: str, value: object, at: int) -> None:
+    def _observe_field(self, name: str, value: Any, at: int) -> None:
         known = self.times.get(name)
         if known is not None and at < known:
             return

@@ -14,6 +14,8 @@ from mail_pipeline.sync.merge import Observation
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second a timestamp column holds
 _NOT_FIELDS = frozenset({"grant_id", "object"})
 _LAST_SIZE = 2**63 - 1
+TOO_DEEP = "record: expected an object, got one nested too deeply"
+"""Why a record is a dead letter that Python's own recursion limit keeps from being read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,7 @@ def read_messages(
         except Unreadable as error:
             dead.append(DeadLetter("message", identity_of(record), str(error), raw(record)))
         except RecursionError:
-            reason = "record: expected an object, got one nested too deeply"
-            dead.append(DeadLetter("message", identity_of(record), reason, raw(record)))
+            dead.append(DeadLetter("message", identity_of(record), TOO_DEEP, raw(record)))
     return observations, dead
 
 
@@ -243,13 +244,13 @@ def mended(value: Any) -> Any:
 
 
 def identity_of(record: object) -> str | None:
-    """Return the id of a record that cannot be read otherwise, without lone surrogates; None where it has none."""
+    """Return the id of a record, without lone surrogates, even if the rest of it cannot be read."""
     identity = record.get("id") if isinstance(record, dict) else None
     return mended(identity) if isinstance(identity, str) and identity else None
 
 
 def raw(record: object) -> str:
-    """Return a record as JSON in ASCII, without lists and objects where it nests deeper than Python follows."""
+    """Return a record as JSON in ASCII; lists and objects are left out of one that nests too deeply."""
     try:
         return json.dumps(record)
     except RecursionError:

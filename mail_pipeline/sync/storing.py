@@ -10,8 +10,8 @@ from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.merge import MessageState, Observation
 from mail_pipeline.sync.rows import PARTS, ROLES, MessageRows, keys, part_keys, read_states
 
-# The messages of a folder whose newest word on that folder is older than the pass that has just ended. Left out
-# are those that may have been on it unreadable: a record without a readable id may be any of them.
+# The messages of a folder whose newest word on that folder is older than the pass that has just ended. Not
+# those that may have been on it unreadable: a record without a readable id may be any of them.
 _MISSED = """
 WITH unread AS (
     SELECT object_id FROM dead_letters

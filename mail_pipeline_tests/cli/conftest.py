@@ -119,8 +119,13 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(scope="package")
 def lake(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the three mailboxes: two complete, one failed."""
+    """A data folder that tests only read, with the three mailboxes: two complete, one failed."""
     data = tmp_path_factory.mktemp("filled")
+    fill(data, served)
+    return data
+
+
+def fill(data: Path, served: Served) -> None:
     settings = Settings(api_key=API_KEY, api_uri=served.url, data=data, min_page_interval=0.0)
     refresh_grants(settings)
     refresh_folders(settings)
@@ -129,7 +134,6 @@ def lake(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ended[mailbox.partition_key] = mailbox.state
     assert ended.pop(served.grant_id("ews")) == "failed"
     assert set(ended.values()) == {"complete"}
-    return data
 
 
 def _active(data: Path) -> list[str]:

@@ -1,11 +1,8 @@
 import json
 import mailbox
-import os
-import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -17,26 +14,24 @@ from mail_pipeline_tests.cli.conftest import Cli
 
 
 @contextmanager
-def simulator(cli: Cli, *arguments: str) -> Iterator[dict[str, str]]:
+def simulator(cli: Cli, *arguments: str) -> Iterator[dict[str, Any]]:
     """Run `simulate` and yield the variables it prints; it must end cleanly on SIGTERM."""
-    process = cli.start("simulate", "--port", "0", *arguments)
-    assert process.stdout is not None
-    if "--json" in arguments:
-        yield json.loads(process.stdout.readline())
-    else:
-        lines = [process.stdout.readline().strip() for _ in range(2)]
-        yield dict(line.removeprefix("export ").split("=", 1) for line in lines)
-    end(process)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    os.kill(process.pid, signal.SIGTERM)
-    rest, errors = process.communicate(timeout=30)
+    with cli.start("simulate", "--port", "0", *arguments) as process:
+        try:
+            assert process.stdout is not None
+            if "--json" in arguments:
+                yield json.loads(process.stdout.readline())
+            else:
+                lines = [process.stdout.readline().strip() for _ in range(2)]
+                yield dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        finally:
+            process.terminate()
+            rest, errors = process.communicate(timeout=30)
     assert (process.returncode, rest) == (0, "")
     assert "Traceback" not in errors
 
 
-def get(env: dict[str, str], path: str, **parameters: Any) -> Any:
+def get(env: dict[str, Any], path: str, **parameters: Any) -> Any:
     answer = requests.get(
         env["NYLAS_API_URI"] + path,
         params=parameters,
@@ -97,12 +92,14 @@ def test_ones_own_mail_is_served_from_an_mbox_file(cli: Callable[..., Cli], tmp_
     assert served["subject"] == "Lunch?"
 
 
-def test_faults_are_served_at_the_rate_asked_for(cli: Callable[..., Cli]):
-    with (
-        simulator(cli(), "--mailbox", "ews=1", "--faults", "1") as env,
-        pytest.raises(requests.RequestException),
-    ):
+def test_faults_are_served_at_the_rate_asked_for(cli: Callable[..., Cli], tmp_path: Path):
+    log = tmp_path / "requests.jsonl"
+
+    arguments = ("--mailbox", "ews=1", "--faults", "1", "--log", str(log))
+    with simulator(cli(), *arguments) as env, suppress(requests.RequestException, KeyError):
         get(env, "/v3/grants")
+
+    assert [json.loads(line)["fault"] is not None for line in log.read_text().splitlines()] == [True]
 
 
 def test_a_taken_port_is_an_error_with_a_next_step(cli: Callable[..., Cli]):

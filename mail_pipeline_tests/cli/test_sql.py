@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mail_pipeline_tests.cli.conftest import Cli
+from mail_pipeline_tests.cli.conftest import Cli, Served, fill
 
 COUNT = (
     "SELECT provider, count(*) AS n FROM messages JOIN grants ON grants.id = grant_id GROUP BY 1 ORDER BY 1"
@@ -83,3 +83,14 @@ def test_control_characters_of_a_mail_do_not_reach_the_terminal(filled: Cli):
 
     assert "\x1b" not in result.stdout
     assert "[2Jb" in result.stdout
+
+
+def test_a_file_that_is_missing_is_no_bad_usage(cli: Callable[..., Cli], served: Served, tmp_path: Path):
+    fill(tmp_path / "data", served)
+    for path in (tmp_path / "data" / "lake" / "tables" / "main" / "all_messages").iterdir():
+        path.unlink()
+
+    result = cli().invoke("sql", "SELECT max(subject) FROM messages")
+
+    assert result.exit_code == 1
+    assert "Next: `mail-pipeline doctor` looks at the lake." in result.stderr

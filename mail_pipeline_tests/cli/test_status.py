@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mail_pipeline.lake.writer import Lake
 from mail_pipeline_tests.cli.conftest import Cli, Served
 
 
@@ -67,11 +67,11 @@ def test_elsewhere_than_on_a_terminal_there_are_no_escape_codes(filled: Cli):
 
 
 def test_watching_goes_on_until_interrupted_with_an_object_a_line(filled: Cli):
-    process = filled.start("status", "--watch", "--json")
-    assert process.stdout is not None
-    lines = [process.stdout.readline(), process.stdout.readline()]
-    os.kill(process.pid, signal.SIGINT)
-    rest, errors = process.communicate(timeout=30)
+    with filled.start("status", "--watch", "--json") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
 
     assert [json.loads(line)["messages"] for line in lines + rest.splitlines()][:2] == [570, 570]
     assert process.returncode == 1
@@ -79,8 +79,6 @@ def test_watching_goes_on_until_interrupted_with_an_object_a_line(filled: Cli):
 
 
 def test_without_a_failure_the_exit_code_is_0(cli: Callable[..., Cli], served: Served, tmp_path: Path):
-    from mail_pipeline.lake.writer import Lake
-
     Lake(tmp_path / "data").close()
 
     result = cli().invoke("status")

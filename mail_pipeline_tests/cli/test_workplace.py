@@ -84,7 +84,6 @@ def test_an_env_file_that_is_no_text_is_named(project: Path):
 
 def test_simulated_mail_never_lies_where_real_mail_does(project: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MAIL_PIPELINE_DATA", str(project / "real"))
-    monkeypatch.setenv("MAIL_PIPELINE_DATABASE_URL", "postgresql://real")
     monkeypatch.setenv("NYLAS_API_KEY", "real")
 
     place = find_workplace().for_simulation("http://127.0.0.1:1", "simulated")
@@ -92,7 +91,6 @@ def test_simulated_mail_never_lies_where_real_mail_does(project: Path, monkeypat
     assert place.data == project / "real" / "demo"
     assert place.settings.api_key == "simulated"
     assert place.settings.api_uri == "http://127.0.0.1:1"
-    assert place.settings.database_url is None
 
 
 def test_without_a_lake_of_its_own_the_demos_is_read(project: Path):
@@ -106,7 +104,6 @@ def test_without_a_lake_of_its_own_the_demos_is_read(project: Path):
 
 
 def test_entering_tells_children_where_to_work(project: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("MAIL_PIPELINE_DATABASE_URL", "postgresql://real")
 
     home = find_workplace().for_simulation("http://127.0.0.1:1", "simulated").enter()
 

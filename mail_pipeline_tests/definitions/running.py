@@ -12,6 +12,7 @@ from mail_pipeline.partitions import PARTITIONS, mailbox_partitions, range_tags
 from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import Simulator
 
+QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 MESSAGES = dg.AssetKey("messages")
 
 
@@ -29,7 +30,7 @@ def run_job(instance: dg.DagsterInstance, job: str, keys: Sequence[str] = (), **
         instance=instance,
         raise_on_error=False,
         tags=range_tags(keys) if keys else {},
-        run_config={"ops": {"messages": {"config": config}}} if config else {},
+        run_config=QUIET | ({"ops": {"messages": {"config": config}}} if config else {}),
     )
     said = ""
     for event in result.all_events:

@@ -14,21 +14,36 @@ STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def progress(key: str, seconds: float, state: str = "listing", **known) -> MailboxProgress:
-    nothing = dict.fromkeys(
-        "folder_id folder_name cursor oldest newest reported eta_seconds held_until reason next_step".split()
-    )
-    nothing |= dict.fromkeys(
-        "pages messages ids_seen rate requests body_bytes quota_units dead_letters subscribed".split(), 0
-    )
     told = {
-        "partition_key": key,
-        "grant_id": key,
-        "provider": "google",
         "state": state,
-        "started_at": STARTED,
         "updated_at": STARTED + timedelta(seconds=seconds),
+        "folder_name": None,
+        "pages": 0,
+        "rate": 0,
+        "eta_seconds": None,
+        "held_until": None,
+        "reason": None,
+        "next_step": None,
     }
-    return MailboxProgress(**{**nothing, **told, **known})
+    return MailboxProgress(
+        partition_key=key,
+        grant_id=key,
+        provider="google",
+        folder_id=None,
+        cursor=None,
+        messages=0,
+        ids_seen=0,
+        oldest=None,
+        newest=None,
+        reported=None,
+        started_at=STARTED,
+        requests=0,
+        body_bytes=0,
+        quota_units=0,
+        dead_letters=0,
+        subscribed=False,
+        **{**told, **known},
+    )
 
 
 class Scripted:

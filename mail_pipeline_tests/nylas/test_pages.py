@@ -16,7 +16,7 @@ def test_an_absent_null_or_empty_cursor_ends_a_list(end):
     assert read_envelope(body(**end), "array").next_cursor is None
 
 
-@given(st.text(min_size=1), st.lists(st.integers(), max_size=3))
+@given(st.text(min_size=1), st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3))
 def test_any_other_cursor_goes_on_even_after_an_empty_page(cursor, records):
     envelope = read_envelope(body(data=records, next_cursor=cursor), "array")
     assert envelope.next_cursor == cursor

@@ -89,10 +89,10 @@ def test_a_message_has_the_fields_of_the_api(tmp_path):
 
 def test_html_is_preferred_and_plain_text_serves_too(tmp_path):
     assert _only(_mbox(tmp_path / "plain", _mail(body="Just text")))["body"].strip() == "Just text"
-    snippet = _only(_mbox(tmp_path / "html", _mail(html="<style>p{}</style><p>Shown</p>", body="")))[
-        "snippet"
-    ]
-    assert snippet == "Shown"
+    html = "<style>p{}</style><p>Tom &amp; &lt;Jerry&gt;</p>"
+    message = _only(_mbox(tmp_path / "html", _mail(html=html, body="")))
+    assert message["body"].strip() == html
+    assert message["snippet"] == "Tom & <Jerry>"
 
 
 def test_a_mail_without_text_has_no_body(tmp_path):
@@ -180,6 +180,7 @@ def test_mbox_flags_and_takeout_labels_are_read(tmp_path):
         _mail(4),
     )
     served = Fleet.from_mail([path]).mailbox(0)
+    assert [folder.id for folder in served.folders] == ["INBOX", "Inbox", "Travel, trains"]
     flags = [(m["folders"], m["unread"], m["starred"]) for m in truth(served)]
     assert flags == [
         (["INBOX"], False, False),
