@@ -1,4 +1,4 @@
-"""The engine with its real lake: every mailbox of the server, from grants and folders to the first message."""
+"""The engine with its real lake: the server's grants, their folders and every message."""
 
 import json
 import sys

@@ -26,6 +26,7 @@ _SECONDS_BETWEEN = 240
 _MESSAGES_IN_THREAD = 3
 _GOLDEN = 0x9E3779B97F4A7C15  # odd, so that multiplying by it gives each number another 64-bit one
 _SEAL = "@@seal@@"
+_CONSONANTS = (*"bcdfghklmnprstv", "br", "gr", "pr", "st", "tr")
 
 _CELL = (
     '<tr><td align="left" valign="top" style="padding:12px 24px;font-family:Helvetica,Arial,sans-serif;'
@@ -160,7 +161,9 @@ def _body(chance: random.Random, subject: str) -> tuple[str, str]:
         text.append(paragraph)
         pieces.append(piece)
         length += len(piece)
-    pieces.append(f'</table><img src="https://open.letters.example/{_SEAL}" width="1" height="1"></body></html>')
+    pieces.append(
+        f'</table><img src="https://open.letters.example/{_SEAL}" width="1" height="1"></body></html>'
+    )
     return "\r\n".join(pieces), " ".join(text)
 
 
@@ -201,9 +204,12 @@ def _words(chance: random.Random, count: int) -> list[str]:
 @functools.cache
 def _vocabulary() -> list[str]:
     chance = random.Random("words")
-    syllables = [start + vowel for start in "b br c d f g gr h k l m n p pr r s st t tr v".split() for vowel in "aeiou"]
+    syllables = [start + vowel for start in _CONSONANTS for vowel in "aeiou"]
     lengths = chance.choices((1, 2, 3, 4), (1, 4, 4, 2), k=6_000)
-    return ["".join(chance.choices(syllables, k=length)) + chance.choice(("", "n", "r", "s")) for length in lengths]
+    return [
+        "".join(chance.choices(syllables, k=length)) + chance.choice(("", "n", "r", "s"))
+        for length in lengths
+    ]
 
 
 @functools.cache

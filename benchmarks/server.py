@@ -77,7 +77,9 @@ def _grant(mailbox: Mailbox) -> dict[str, object]:
 
 def main() -> None:
     """Serve until ended."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mailboxes", type=int, default=1, help="how many grants")
     parser.add_argument("--messages", type=int, default=20_000, help="in all of them together")
     wanted = parser.parse_args()

@@ -10,6 +10,7 @@ import psutil  # type: ignore[import-untyped]
 _PACKAGE = Path(__file__).parent
 _BASE_DIR = '"data/dagster'
 _START_TIMEOUT = timedelta(seconds=180)
+"""As in dagster.yaml."""
 _NOTE = "# Written by mail-pipeline from the project's own file; change that one.\n"
 _GONE = "The run's process is gone: it was killed, or the machine was restarted."
 
@@ -28,12 +29,12 @@ def prepare_dagster_home(data: Path) -> Path:
     return home
 
 
-def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
+def fail_orphaned_runs(instance: dg.DagsterInstance, *, start_timeout: timedelta = _START_TIMEOUT) -> int:
     """End the runs whose process is gone as failed or canceled, and return how many there were.
 
     A machine that stops, or a `kill -9`, leaves a run "started" for ever: it keeps its place in the queue and
     its partitions look busy. Only for an instance whose runs are processes of this machine; runs alive are
-    left alone, so this may be called beside them.
+    left alone, so this may be called beside them, and one that has not begun gets `start_timeout`.
     """
     statuses = [
         dg.DagsterRunStatus.NOT_STARTED,
@@ -42,7 +43,7 @@ def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
         dg.DagsterRunStatus.CANCELING,
     ]
     records = instance.get_run_records(dg.RunsFilter(statuses=statuses))
-    orphans = [record.dagster_run for record in records if not _alive(instance, record)]
+    orphans = [record.dagster_run for record in records if not _alive(instance, record, start_timeout)]
     for run in orphans:
         if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, _GONE)
@@ -57,13 +58,13 @@ def _shipped(name: str) -> str:
     return (inside if inside.exists() else _PACKAGE.parent / name).read_text()
 
 
-def _alive(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+def _alive(instance: dg.DagsterInstance, record: dg.RunRecord, start_timeout: timedelta) -> bool:
     run_id = record.dagster_run.run_id
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START):
         if entry.dagster_event is not None and entry.dagster_event.pid is not None:
             return _is_running(entry.dagster_event.pid, since=entry.timestamp)
     # Whoever creates a run starts it soon, or is gone.
-    return datetime.now(UTC) - record.update_timestamp < _START_TIMEOUT
+    return datetime.now(UTC) - record.update_timestamp < start_timeout
 
 
 def _is_running(pid: int, *, since: float) -> bool:

@@ -99,7 +99,7 @@ def _read_env_file(path: Path) -> None:
             next_step="It should be UTF-8 text with one NAME=value a line.",
         ) from None
     for name, value in values.items():
-        if value and name == _DATA:
+        if value and name == _DATA and "://" not in value:
             os.environ.setdefault(name, str(path.parent / value))
         elif value is not None:
             os.environ.setdefault(name, value)

@@ -93,6 +93,6 @@ def _text(part: Message) -> str:
     charset = part.get_content_charset() or "utf-8"
     try:
         text = raw.decode(charset, "replace")
-    except LookupError:
+    except (LookupError, ValueError):
         text = raw.decode("latin-1")
     return text.encode("utf-8", "replace").decode()

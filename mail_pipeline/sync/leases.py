@@ -64,7 +64,9 @@ class Leases:
         with disk_errors(data):
             self._living.mkdir(parents=True, exist_ok=True)
             self._engine = _engine(data / "state.sqlite")
-            _metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                # `create_all` looks first and creates then; two processes that start together would clash.
+                connection.execute(sa.schema.CreateTable(_leases, if_not_exists=True))
             self._life.acquire(timeout=0)
         self._fences: dict[str, int] = {}
         self._mutex = threading.Lock()

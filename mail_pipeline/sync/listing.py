@@ -152,7 +152,8 @@ class Listing:
         query = MessageQuery(
             folder_id=self.mailbox.folder_id,
             query_imap=self.mailbox.folder_id is not None,
-            received_after=position.since,
+            # The API does not say whether its bound is among what it lists.
+            received_after=None if position.since is None else position.since - 1,
             received_before=position.before,
         )
         return self._grant.messages(query, cursor=position.cursor, limit=self._options.page_size)

@@ -116,11 +116,11 @@ def _anything(value: Any) -> Any:
 
 def read_text(name: str, value: Any) -> str | None:
     """Return a text or None. Raises Unreadable, or UnicodeEncodeError for a lone surrogate."""
+    if isinstance(value, str):
+        return _check_text(value)
     if value is None:
         return None
-    if not isinstance(value, str):
-        raise Unreadable(f"{name}: expected text, got {_kind(value)}")
-    return _check_text(value)
+    raise Unreadable(f"{name}: expected text, got {_kind(value)}")
 
 
 def _body(name: str, value: Any) -> Body | None:

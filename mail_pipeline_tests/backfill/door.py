@@ -3,16 +3,32 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mail_pipeline.simulator import Simulator
 
-Edit = Callable[[dict[str, Any]], object]
-_PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
+
+Edit = Callable[[dict[str, Any]], bytes | None]
+"""Takes a decoded answer to change it in place, or returns the bytes to send for it."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, as far as a hold looks at it."""
+
+    operation: str
+    """grants, folders, messages or message."""
+    grant_id: str | None
+    folder_id: str | None
+    page_token: str | None
+    number: int
+    """How many requests of its operation have come so far, from 1."""
 
 
 class Door:
@@ -21,43 +37,56 @@ class Door:
     def __init__(self, simulator: Simulator) -> None:
         self._app: ASGIApp = simulator.app
         simulator.app = self  # type: ignore[assignment]
-        self._arrived = 0
+        self._arrived: list[Asked] = []
         self._changed = threading.Condition()
-        self._holds: list[tuple[Callable[[str, dict[str, str]], bool], threading.Event]] = []
-        self.edit_page: Edit | None = None
-        """Changes the decoded answer to a list of messages, in place."""
-        self.edit_message: Edit | None = None
-        """The same for one message alone."""
+        self._holds: list[tuple[Callable[[Asked], bool], threading.Event]] = []
+        self._edits: list[tuple[Callable[[Asked], bool], Edit]] = []
 
-    @property
-    def arrived(self) -> int:
-        """Requests for lists of messages so far."""
-        return self._arrived
+    def arrived(self, operation: str = "messages") -> int:
+        """Return how many requests of an operation have come so far."""
+        return sum(asked.operation == operation for asked in self._arrived)
 
-    def wait_for(self, arrived: int, timeout: float = _PATIENCE_SECONDS) -> bool:
-        """Wait until so many requests for lists of messages have come, and return whether they have."""
+    def wait_for(self, count: int, operation: str = "messages") -> None:
+        """Wait until so many requests of an operation have come since the start; fails if they do not."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._arrived >= arrived, timeout)
+            assert self._changed.wait_for(lambda: self.arrived(operation) >= count, PATIENCE_SECONDS)
 
-    def hold(self, which: Callable[[str, dict[str, str]], bool]) -> threading.Event:
-        """Hold back the lists of messages that `which` picks by path and query, until the event is set."""
+    def hold(self, which: Callable[[Asked], bool]) -> threading.Event:
+        """Hold back the requests that `which` picks until the event is set."""
         release = threading.Event()
         self._holds.append((which, release))
         return release
 
+    def edit(self, which: Callable[[Asked], bool], edit: Edit) -> None:
+        """Change the answers, where they are 200, to the requests that `which` picks."""
+        self._edits.append((which, edit))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        lists = path.endswith("/messages")
-        if lists:
-            with self._changed:
-                self._arrived += 1
-                self._changed.notify_all()
-            query = dict(parse_qsl(scope["query_string"].decode()))
+        if scope["type"] == "http":
+            asked = self._note(scope)
             for which, release in self._holds:
-                if which(path, query):
-                    await asyncio.to_thread(release.wait, _PATIENCE_SECONDS)
-        edit = self.edit_page if lists else self.edit_message if "/messages/" in path else None
-        await self._app(scope, receive, send if edit is None else _Edited(send, edit))
+                if which(asked):
+                    await asyncio.to_thread(release.wait, PATIENCE_SECONDS)
+            for which, edit in self._edits:
+                if which(asked):
+                    send = _Edited(send, edit)
+        await self._app(scope, receive, send)
+
+    def _note(self, scope: Scope) -> Asked:
+        _, _, _, *parts = [unquote(part) for part in scope["raw_path"].decode().split("/")]
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        operation = "grants" if len(parts) < 2 else "message" if len(parts) > 2 else parts[1]
+        with self._changed:
+            asked = Asked(
+                operation,
+                parts[0] if parts else None,
+                query.get("in"),
+                query.get("page_token"),
+                self.arrived(operation) + 1,
+            )
+            self._arrived.append(asked)
+            self._changed.notify_all()
+        return asked
 
 
 class _Edited:
@@ -71,15 +100,14 @@ class _Edited:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = message
+            self._start = dict(message)
             return
         self._body += message.get("body", b"")
         if message.get("more_body"):
             return
         if self._start["status"] == 200:
             answer = orjson.loads(self._body)
-            edited = self._edit(answer)
-            self._body = edited if isinstance(edited, bytes) else orjson.dumps(answer)
+            self._body = self._edit(answer) or orjson.dumps(answer)
             headers = [(name, value) for name, value in self._start["headers"] if name != b"content-length"]
             self._start["headers"] = [*headers, (b"content-length", b"%d" % len(self._body))]
         await self._send(self._start)

@@ -44,7 +44,7 @@ def test_kill_9_at_32_moments_changes_nothing_and_no_stored_page_is_fetched_agai
             if number % 3 == 0:
                 wait_for_commit(world, files_at_most=moments.randint(1, 4))
             else:
-                assert door.wait_for(door.arrived + moments.randint(1, 6), PATIENCE_SECONDS)
+                door.wait_for(door.arrived() + moments.randint(1, 6))
                 time.sleep(moments.uniform(0, 0.15))
             assert process.running
             process.kill()

@@ -1,23 +1,27 @@
 """Several processes at the same mailboxes: each grant is one's at a time."""
 
 import sqlite3
+import threading
+import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
+from pathlib import Path
 
+from mail_pipeline.lake.lock import WriteLock
 from mail_pipeline.simulator import Fleet, Latency, Limits, MailboxSpec, Simulator
+from mail_pipeline.sync.leases import Leases
 from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.door import Door
 from mail_pipeline_tests.backfill.processes import Backfill
 from mail_pipeline_tests.backfill.world import World, differences
 
-PROVIDERS = ("google", "microsoft", "ews", "imap", "icloud", "microsoft")
+PROVIDERS = ("google", "microsoft", "ews", "imap", "microsoft")
+PATIENCE_SECONDS = 60.0
 
 
 def fleet(messages: int) -> Fleet:
-    return Fleet.generate(
-        3, [MailboxSpec(each, messages=messages, body_mean=300, user_folders=1) for each in PROVIDERS]
-    )
+    specs = [MailboxSpec(each, messages=messages, body_mean=300, user_folders=1) for each in PROVIDERS]
+    return Fleet.generate(3, specs)
 
 
 def test_two_processes_at_the_same_grants_page_none_twice_and_both_end_complete(serve: Serve) -> None:
@@ -25,42 +29,115 @@ def test_two_processes_at_the_same_grants_page_none_twice_and_both_end_complete(
     keys = world.register()
     with Backfill(world, keys, page_size=10) as one, Backfill(world, keys[::-1], page_size=10) as other:
         states = one.states(), other.states()
-    assert states == ({key: "complete" for key in keys},) * 2
+    assert states == (dict.fromkeys(keys, "complete"),) * 2
     assert pages_asked_twice(world) == {}
+    assert {len(fences) for fences in fences_by_grant(world).values()} == {1}
     assert differences(world.stored(), world.served()) == {}
     assert world.orphans() == {}
-    assert told(world) == Counter(grant_id for grant_id, _ in world.stored())
-    assert len(workers_by_grant(world)) == len(PROVIDERS)
-    assert {len(workers) for workers in workers_by_grant(world).values()} == {1}
+    assert messages_told(world) == Counter(grant_id for grant_id, _ in world.stored())
 
 
-def test_a_process_begun_later_takes_over_nothing_that_another_has_finished(serve: Serve) -> None:
-    simulator = Simulator(fleet(40), limits=Limits.off(), irregular=0.0)
+def test_a_process_that_has_to_wait_for_a_grant_lists_nothing_that_the_other_has_listed(serve: Serve) -> None:
+    simulator = Simulator(fleet(30), limits=Limits.off(), irregular=0.0)
     door = Door(simulator)
     world = serve(simulator)
     keys = world.register()
-    release = door.hold(lambda path, query: "page_token" in query)
+    release = door.hold(lambda asked: asked.operation == "messages" and asked.page_token is None)
     with Backfill(world, keys, page_size=10) as one:
-        assert door.wait_for(len(PROVIDERS))
-        # It reads the ledger now, while nothing is complete, and then has to wait for every grant.
+        door.wait_for(len(PROVIDERS))
+        checks = door.arrived("grants")
         with Backfill(world, keys, page_size=10) as other:
-            assert other.waits_for_leases(world)
+            # It asks for its key once it has read the ledger, in which nothing is listed yet.
+            door.wait_for(checks + 1, "grants")
             release.set()
             assert set(one.states().values()) == {"complete"}
             assert set(other.states().values()) == {"complete"}
     assert pages_asked_twice(world) == {}
+    assert {len(fences) for fences in fences_by_grant(world).values()} == {1}
 
 
-def test_a_stalled_process_that_wakes_up_after_its_lease_has_run_out_writes_nothing(serve: Serve) -> None:
+def test_a_stalled_process_that_wakes_up_after_its_lease_ran_out_writes_nothing(serve: Serve) -> None:
     simulator = Simulator(fleet(60), limits=Limits.off(), irregular=0.0)
     door = Door(simulator)
     world = serve(simulator)
+    world.register()
     grant_id = world.grant_id("google")
-    keys = world.register()
-    release = door.hold(lambda path, query: door.arrived == 3)
+    release = door.hold(lambda asked: asked.operation == "messages" and asked.number == 3)
     with Backfill(world, [grant_id], page_size=10) as stalled:
-        assert door.wait_for(3)
-        stalled.wait_until_stored(world, pages=2)
-        stalled.pause()
-        run_out(world)
-        ...
+        door.wait_for(3)
+        wait_until_stored(world, grant_id, pages=2)
+        # Not while it commits: nobody could write before it wakes up.
+        with WriteLock(world.data / "lake" / "write.lock").held():
+            stalled.pause()
+        let_leases_run_out(world)
+        with Backfill(world, [grant_id]) as other:
+            assert other.states() == {grant_id: "complete"}
+        before = snapshots(world)
+        release.set()
+        stalled.go_on()
+        assert stalled.states() == {grant_id: "complete"}
+    assert snapshots(world) == before
+    assert fences_by_grant(world)[grant_id] == {1, 2}
+    served = {key: mail for key, mail in world.served().items() if key[0] == grant_id}
+    assert differences(world.stored(), served) == {}
+
+
+def test_leases_can_be_opened_by_many_at_once_in_a_new_folder(tmp_path: Path) -> None:
+    start = threading.Barrier(8)
+    failures: list[BaseException] = []
+
+    def open_leases() -> None:
+        start.wait()
+        try:
+            Leases(tmp_path).close()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_leases) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def pages_asked_twice(world: World) -> dict[tuple[str | None, ...], int]:
+    log = world.simulator.requests
+    pages = Counter(
+        (each.grant_id, each.folder_id, each.page_token) for each in log if each.operation == "messages"
+    )
+    return {page: count for page, count in pages.items() if count > 1}
+
+
+def fences_by_grant(world: World) -> dict[str, set[int]]:
+    """Return under which leases each grant's pages were stored."""
+    return {
+        grant_id: set(fences)
+        for grant_id, fences in world.ask("SELECT grant_id, list(fence) FROM checkpoints GROUP BY grant_id")
+    }
+
+
+def messages_told(world: World) -> Counter[str]:
+    told = Counter[str]()
+    for row in world.ledger().values():
+        told[row["grant_id"]] += row["messages"]
+    return told
+
+
+def snapshots(world: World) -> int:
+    ((newest,),) = world.ask("SELECT max(snapshot_id) FROM ducklake_snapshots('lake')")
+    assert isinstance(newest, int)
+    return newest
+
+
+def wait_until_stored(world: World, key: str, pages: int) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while world.ledger()[key]["pages"] < pages:
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def let_leases_run_out(world: World) -> None:
+    """Do what a minute does to leases that nobody renews."""
+    with closing(sqlite3.connect(world.data / "state.sqlite")) as state, state:
+        assert state.execute("UPDATE leases SET expires_at = 0 WHERE holder IS NOT NULL").rowcount == 1

@@ -44,9 +44,9 @@ def test_without_a_key_it_says_where_to_get_one(cli: Callable[..., Cli], tmp_pat
 
 
 def test_a_wrong_key_stops_the_run_and_is_not_shown(cli: Callable[..., Cli], served: Served):
-    result = cli(**{**served.env, "NYLAS_API_KEY": "nyk_wrong"}).run("backfill", "--all", "--json")
+    result = cli(**{**served.env, "NYLAS_API_KEY": "nyk_wrong"}).invoke("backfill", "--all", "--json")
 
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert json.loads(result.stdout)["ok"] is False
     assert "NYLAS_API_KEY" in result.stderr
     assert "nyk_wrong" not in result.stdout + result.stderr
@@ -54,22 +54,22 @@ def test_a_wrong_key_stops_the_run_and_is_not_shown(cli: Callable[..., Cli], ser
 
 
 def test_an_address_of_something_else_stops_the_run(cli: Callable[..., Cli], web_server: str):
-    result = cli(NYLAS_API_KEY="nyk_any", NYLAS_API_URI=web_server).run("backfill", "--all")
+    result = cli(NYLAS_API_KEY="nyk_any", NYLAS_API_URI=web_server).invoke("backfill", "--all")
 
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert "NYLAS_API_URI" in result.stderr
     assert "Traceback" not in result.stderr
 
 
 def test_an_address_where_nobody_answers_stops_the_run(cli: Callable[..., Cli]):
-    result = cli(NYLAS_API_KEY="nyk_any", NYLAS_API_URI="http://127.0.0.1:9").run("backfill", "--all")
+    result = cli(NYLAS_API_KEY="nyk_any", NYLAS_API_URI="http://127.0.0.1:9").invoke("backfill", "--all")
 
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert "NYLAS_API_URI" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("folder", ["/proc/mail", "in-the-way/data"])
+@pytest.mark.parametrize("folder", ["/sys/mail", "in-the-way/data"])
 def test_a_data_folder_that_cannot_be_made_is_named(
     cli: Callable[..., Cli], served: Served, tmp_path: Path, folder: str
 ):
@@ -85,9 +85,9 @@ def test_a_data_folder_that_cannot_be_made_is_named(
 def test_a_lake_of_a_newer_version_is_left_alone(cli: Callable[..., Cli], served: Served, tmp_path: Path):
     make_newer(tmp_path / "data")
 
-    result = cli(**served.env).run("backfill", "--all")
+    result = cli(**served.env).invoke("backfill", "--all")
 
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert f"schema version is {schema.VERSION + 1}" in result.stderr
     assert "Next: Update mail_pipeline" in result.stderr
 
@@ -108,8 +108,8 @@ def test_each_mailbox_is_told_of_and_a_failed_one_fails_the_command_alone(
     assert "1 failed" in result.stdout
     assert "Messages stored: 570." in result.stdout
 
-    again = here.run("backfill", "--skip-refresh", "--grant", microsoft)
-    assert again.returncode == 0
+    again = here.invoke("backfill", "--skip-refresh", "--grant", microsoft)
+    assert again.exit_code == 0
     assert again.stdout == "Nothing to do. Mailboxes: 1 complete. Messages stored: 570.\n"
 
 
@@ -117,10 +117,10 @@ def test_what_does_not_exist_is_named_and_the_rest_is_done(cli: Callable[..., Cl
     here = cli(**served.env)
     imap = served.grant_id("imap")
 
-    result = here.run("backfill", "--json", f"{imap}/INBOX", f"{imap}/INBX", "--grant", "nobody")
+    result = here.invoke("backfill", "--json", f"{imap}/INBOX", f"{imap}/INBX", "--grant", "nobody")
 
     said = json.loads(result.stdout)
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert said["ok"] is False
     assert said["mailboxes"] == {"complete": 1}
     assert said["unknown"] == [f"{imap}/INBX (did you mean {imap}/INBOX?)", "nobody"]
@@ -132,8 +132,8 @@ def test_it_stops_after_the_pages_asked_for_and_goes_on_from_there(cli: Callable
     microsoft = served.grant_id("microsoft")
     asked = ("backfill", "--json", microsoft, "--page-size", "50")
 
-    first = json.loads(here.run(*asked, "--max-pages", "2").stdout)
-    second = json.loads(here.run(*asked, "--skip-refresh").stdout)
+    first = json.loads(here.invoke(*asked, "--max-pages", "2").stdout)
+    second = json.loads(here.invoke(*asked, "--skip-refresh").stdout)
 
     assert first["ok"] is True
     assert first["mailboxes"] == {"listing": 1}

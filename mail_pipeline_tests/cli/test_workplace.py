@@ -75,6 +75,13 @@ def test_a_data_folder_in_the_env_file_counts_from_there(project: Path):
     assert find_workplace().data == project / "mine"
 
 
+def test_an_address_in_the_env_file_is_refused_as_it_would_be_in_the_environment(project: Path):
+    (project / ".env").write_text("MAIL_PIPELINE_DATA=s3://bucket/mail\n")
+
+    with pytest.raises(StopRun, match="MAIL_PIPELINE_DATA is an address"):
+        find_workplace()
+
+
 def test_an_env_file_that_is_no_text_is_named(project: Path):
     (project / ".env").write_bytes(b"NYLAS_API_KEY=\xff\xfe\n")
 
@@ -113,7 +120,6 @@ def test_entering_tells_children_where_to_work(project: Path, monkeypatch: pytes
     assert os.environ["MAIL_PIPELINE_DATA"] == str(project / "data" / "demo")
     assert os.environ["NYLAS_API_URI"] == "http://127.0.0.1:1"
     assert os.environ["NYLAS_API_KEY"] == "simulated"
-    assert "MAIL_PIPELINE_DATABASE_URL" not in os.environ
 
 
 def test_a_file_in_the_place_of_the_data_folder_is_named(project: Path):

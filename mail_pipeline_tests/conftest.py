@@ -1,0 +1,54 @@
+"""What all tests stand on: a clean environment, examples that are the same each time, a lake to write to."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from mail_pipeline.lake.writer import Lake
+
+settings.register_profile(
+    "house",
+    # How long an example takes says something about the machine, not about the code.
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# To look for new examples: pytest --hypothesis-profile=search
+settings.register_profile("search", settings.get_profile("house"), derandomize=False, max_examples=2_000)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name in os.environ:
+            if name.startswith(("NYLAS_", "MAIL_PIPELINE_", "DAGSTER_")):
+                environment.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder with a lake that nothing has been written to; for copying only."""
+    folder = tmp_path_factory.mktemp("empty-lake") / "data"
+    Lake(folder).close()
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path, empty_lake: Path) -> Path:
+    """Return the test's own data folder, with an empty lake in it."""
+    return Path(shutil.copytree(empty_lake, tmp_path / "data"))
+
+
+@pytest.fixture
+def lake(data: Path) -> Iterator[Lake]:
+    """Open the test's own lake for writing."""
+    with Lake(data) as lake:
+        yield lake
