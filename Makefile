@@ -23,7 +23,7 @@ demo: install
 
 test: install lint
 	@DAGSTER_HOME= $(BIN)/dagster definitions validate -w workspace.yaml
-	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	@command -v chromium >/dev/null || \
 		echo "No Chromium on this machine: the tests of the UI in a browser are skipped."
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
@@ -38,7 +38,7 @@ lock: install
 		--generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
 
 notebook: install
-	@$(BIN)/jupyter lab notebooks
+	@$(BIN)/jupyter lab notebooks/first_answers.ipynb
 
 # What can be made again; neither mail nor the virtual environment.
 clean:

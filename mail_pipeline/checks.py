@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from mail_pipeline.assets.mail import mailboxes
+from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.resources import MailPipelineResource, plain_failures
 
@@ -20,8 +21,7 @@ def one_row_per_message(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -
     """Count messages stored more than once."""
     [(rows, repeated)] = _rows(
         mail_pipeline,
-        """SELECT coalesce(sum(copies), 0)::BIGINT, count_if(copies > 1)
-        FROM (SELECT count(*) AS copies FROM all_messages GROUP BY grant_id, id)""",
+        queries.MESSAGE_COPIES,
     )
     return dg.AssetCheckResult(passed=repeated == 0, metadata={"rows": rows, "repeated": repeated})
 
@@ -31,8 +31,7 @@ def mailboxes_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) ->
     """Name the mailboxes that are not complete."""
     missing = _rows(
         mail_pipeline,
-        """SELECT partition_key, state, coalesce(reason, ''), coalesce(next_step, '')
-        FROM mailboxes WHERE active AND state <> 'complete' ORDER BY state, partition_key""",
+        queries.INCOMPLETE_MAILBOXES,
     )
     records = [
         dg.TableRecord({"partition": key, "state": state, "reason": reason, "next_step": step})
@@ -49,7 +48,7 @@ def mailboxes_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) ->
 @dg.asset_check(asset=mailboxes.key, description="Every record the API gave could be read.")
 def no_dead_letters(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count the records that lie in `dead_letters`, with their reasons there."""
-    [(letters, lost)] = _rows(mail_pipeline, "SELECT count(*), count_if(NOT stored) FROM dead_letters")
+    [(letters, lost)] = _rows(mail_pipeline, queries.DEAD_LETTER_COUNTS)
     return dg.AssetCheckResult(
         passed=letters == 0,
         severity=dg.AssetCheckSeverity.WARN,

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import catalog_path, connect
-
-_MAILBOXES = "SELECT partition_key, state, since FROM mailboxes WHERE active"
-_REFRESHED = "SELECT max(observed_at) FROM grants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,8 @@ def read_ledger(data: Path) -> Ledger:
     if not catalog_path(data).exists():
         return Ledger()
     with connect(data) as connection:
-        rows = connection.execute(_MAILBOXES).fetchall()
-        refreshed = connection.execute(_REFRESHED).fetchone()
+        rows = connection.execute(queries.ACTIVE_MAILBOXES).fetchall()
+        refreshed = connection.execute(queries.GRANTS_LISTED_AT).fetchone()
     return Ledger(
         active=tuple(key for key, _, _ in rows),
         incomplete=frozenset(key for key, state, _ in rows if state != "complete"),

@@ -1,5 +1,6 @@
 """Child processes that leave nothing behind: each has a process group, and the group ends with the block."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
+
+import psutil
 
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.disk import disk_errors
@@ -31,10 +34,11 @@ class Child:
         self.log = log
         with log.open("wb") as file:
             # A session of its own: Ctrl-C reaches this process alone, which then stops the child in order.
+            # Its standard input ends when this process does, however that happens.
             self._process = subprocess.Popen(
                 arguments,
                 cwd=cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if capture else file,
                 stderr=file,
                 start_new_session=True,
@@ -70,21 +74,30 @@ class Child:
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(_LEADER_SECONDS)
             deadline = time.monotonic() + _GROUP_SECONDS
-            while self._signal_group(0) and time.monotonic() < deadline:
+            while _signal_group(self.pid, 0) and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         finally:
             # Also on a second Ctrl-C, from somebody who does not want to wait.
-            self._signal_group(signal.SIGKILL)
+            _signal_group(self.pid, signal.SIGKILL)
             self._process.wait()
-            if self._process.stdout:
-                self._process.stdout.close()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream:
+                    stream.close()
 
-    def _signal_group(self, number: int) -> bool:
-        try:
-            os.killpg(self._process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
+
+def end_orphans(note: Path) -> None:
+    """End the group of the child described in a file by `note_child`, where its parent was killed."""
+    with suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        pid, created = json.loads(note.read_text())
+        # Process ids are given anew.
+        if psutil.Process(pid).create_time() == created:
+            _signal_group(pid, signal.SIGKILL)
+    note.unlink(missing_ok=True)
+
+
+def note_child(child: Child, note: Path) -> None:
+    """Describe a child in a file, for `end_orphans` of a later command."""
+    note.write_text(json.dumps([child.pid, psutil.Process(child.pid).create_time()]))
 
 
 class Children:
@@ -156,3 +169,11 @@ def interruptible() -> Iterator[None]:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _signal_group(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -4,9 +4,11 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 from rich.console import Console
 
 from mail_pipeline.cli.progress import FINAL, display
@@ -17,7 +19,10 @@ from mail_pipeline.sync.listing import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress
 
 _NAMED = 20
-_FETCHED = "SELECT coalesce(sum(requests), 0)::BIGINT FROM mailboxes"
+_ACTIVE = "SELECT partition_key FROM mailboxes WHERE active"
+_COUNTS = """
+SELECT (SELECT coalesce(sum(requests), 0)::BIGINT FROM mailboxes), (SELECT count(*) FROM messages)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +120,21 @@ def fill(
     import dagster as dg
 
     from mail_pipeline import launch
-    from mail_pipeline.ledger import read_ledger
 
     begun = time.monotonic()
-    # Dagster redirects standard error while a run goes on.
-    with os.fdopen(os.dup(2), "w") as screen, dg.DagsterInstance.get() as instance:
-        console = notes(screen)
+    with ExitStack() as stack:
+        # A duplicate, since Dagster redirects standard error while a run goes on.
+        console = notes(stack.enter_context(os.fdopen(os.dup(2), "w")))
+        instance = stack.enter_context(dg.DagsterInstance.get())
         if refresh:
             console.print("Listing accounts and folders.")
             launch.refresh_accounts(instance)
         else:
             launch.sync_partitions(instance, place.data)
         check()
-        choice = choose(read_ledger(place.data).active)
-        before = _count(place, _FETCHED)
+        lake = stack.enter_context(connect(place.data))
+        choice = choose([key for (key,) in lake.execute(_ACTIVE).fetchall()])
+        requests_before, _ = _counts(lake)
         with display(console, choice.keys) as shown:
 
             def on_progress(mailbox: MailboxProgress) -> None:
@@ -138,18 +144,18 @@ def fill(
             outcome = launch.run_backfill(choice.keys, options, instance=instance, on_progress=on_progress)
             for mailbox in outcome.mailboxes:
                 shown.take(mailbox, ended=True)
+        requests, messages = _counts(lake)
     return Filled(
         mailboxes=outcome.mailboxes,
         unknown=(*choice.unknown, *outcome.unknown),
         unreached=len(choice.keys) - len(outcome.mailboxes) - len(outcome.unknown),
         cancelled=outcome.cancelled,
         seconds=time.monotonic() - begun,
-        requests=_count(place, _FETCHED) - before,
-        messages=_count(place, "SELECT count(*) FROM messages"),
+        requests=requests - requests_before,
+        messages=messages,
     )
 
 
-def _count(place: Workplace, query: str) -> int:
-    with connect(place.data) as connection:
-        row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
+def _counts(lake: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    [(requests, messages)] = lake.execute(_COUNTS).fetchall()
+    return requests, messages

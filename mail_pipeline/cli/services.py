@@ -12,7 +12,7 @@ import requests
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from mail_pipeline.cli.children import Children
+from mail_pipeline.cli.children import Children, end_orphans, note_child
 from mail_pipeline.cli.terminal import notes
 from mail_pipeline.cli.workplace import Workplace
 from mail_pipeline.errors import StopRun
@@ -41,7 +41,7 @@ def start_simulator(children: Children, place: Workplace, *, seed: int = 0) -> W
     # In a process of its own: beside the engine it would take half of this one's time.
     child = children.start(
         "The simulator",
-        ["mail_pipeline.cli", "simulate", "--port", "0", "--seed", str(seed), "--quiet"],
+        ["mail_pipeline.cli", "simulate", "--port", "0", "--seed", str(seed), "--child"],
         cwd=Path.cwd(),
         data=place.for_simulation().data,
         capture=True,
@@ -56,16 +56,18 @@ def start_simulator(children: Children, place: Workplace, *, seed: int = 0) -> W
 def running_ui(children: Children, home: Path, host: str, port: int) -> Iterator[str]:
     """Run Dagster's webserver and daemon on a DAGSTER_HOME, on this port or the next free one.
 
-    Yields the address at once and says on standard error when it answers. Raises UiRunsAlready where another
-    process does it.
+    Yields the address at once and says on standard error when it answers. One whose command was killed is
+    ended first. Raises UiRunsAlready where another process does it.
     """
     lock = FileLock(home / "ui.lock")
     address = home / "ui.address"
+    note = home / "ui.process"
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UiRunsAlready(address.read_text() if address.exists() else "it is starting") from None
     try:
+        end_orphans(note)
         chosen = _free_port(host, port)
         url = f"http://{host}:{chosen}"
         address.write_text(url)
@@ -77,6 +79,7 @@ def running_ui(children: Children, home: Path, host: str, port: int) -> Iterator
             cwd=home,
             data=home.parent,
         )
+        note_child(dagster, note)
         # A duplicate, since Dagster redirects standard error while a run goes on in this process.
         screen = os.fdopen(os.dup(2), "w")
         threading.Thread(target=_announce, args=(url, notes(screen)), name="announce", daemon=True).start()
@@ -84,6 +87,7 @@ def running_ui(children: Children, home: Path, host: str, port: int) -> Iterator
             yield url
         finally:
             children.stop(dagster)
+            note.unlink(missing_ok=True)
     finally:
         address.unlink(missing_ok=True)
         lock.release()

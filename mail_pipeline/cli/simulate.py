@@ -1,5 +1,6 @@
 """`mail-pipeline simulate`: a Nylas v3 server on this machine, with generated mail or your own."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -42,7 +43,7 @@ from mail_pipeline.simulator import API_KEY, PROVIDERS, Faults, Fleet, MailboxSp
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File that gets each request as a line of JSON.",
 )
-@click.option("--quiet", is_flag=True, help="Print the two variables alone.")
+@click.option("--child", is_flag=True, hidden=True, help="End when standard input does.")
 @json_option
 @debug_option
 def command(
@@ -53,7 +54,7 @@ def command(
     paths: tuple[Path, ...],
     faults: float,
     log: Path | None,
-    quiet: bool,
+    child: bool,
     as_json: bool,
 ) -> None:
     """Serve simulated mailboxes as Nylas would, until Ctrl-C.
@@ -68,11 +69,12 @@ def command(
             if as_json:
                 print_json({"ok": True, "NYLAS_API_URI": url, "NYLAS_API_KEY": API_KEY, "grants": len(fleet)})
             else:
-                prefix = "" if quiet else "export "
-                click.echo(f"{prefix}NYLAS_API_URI={url}\n{prefix}NYLAS_API_KEY={API_KEY}")
-            if not quiet:
-                notes().print(f"Serving {len(fleet)} mailboxes on {url}. Ctrl-C ends.")
-            threading.Event().wait()
+                click.echo(f"export NYLAS_API_URI={url}\nexport NYLAS_API_KEY={API_KEY}")
+            notes().print(f"Serving {len(fleet)} mailboxes on {url}. Ctrl-C ends.")
+            if child:
+                sys.stdin.read()
+            else:
+                threading.Event().wait()
     except KeyboardInterrupt:
         return
     except OSError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mail_pipeline.errors import RetryLater, SkipMailbox
+from mail_pipeline.lake import queries
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
@@ -18,9 +19,6 @@ from mail_pipeline.sync.partition_keys import partition_key, slug, split
 from mail_pipeline.sync.records import TOO_DEEP, Unreadable, identity_of, raw
 from mail_pipeline.sync.rows import arrow_table
 
-_GRANTS = "SELECT * FROM all_grants"
-_FOLDERS = "SELECT * FROM all_folders"
-_DEAD = "SELECT raw FROM dead_letters WHERE object = ?"
 _RAW = TABLES["dead_letters"].column_names.index("raw")
 
 
@@ -74,7 +72,7 @@ def refresh_grants(settings: Settings) -> GrantsReport:
         for page in client.grants():
             listed |= {(None, row["id"]): row for row in _read(page, read_grant, "grant", None, dead)}
         with lake.transaction() as transaction:
-            stored = {(None, row["id"]): row for row in lake.table(_GRANTS).to_pylist()}
+            stored = {(None, row["id"]): row for row in lake.table(queries.ALL_GRANTS).to_pylist()}
             comparison = _compare(stored, listed, dead)
             _write(transaction, "all_grants", ["id"], comparison.changed)
             _write_dead(lake, transaction, "grant", dead)
@@ -98,7 +96,7 @@ def refresh_folders(settings: Settings) -> FoldersReport:
     settings.require_key()
     with Lake(settings.data) as lake, NylasClient(settings.api_key, settings.api_uri) as client:
         client.check()
-        grants = [row for row in lake.table(_GRANTS).to_pylist() if row["deleted_at"] is None]
+        grants = [row for row in lake.table(queries.ALL_GRANTS).to_pylist() if row["deleted_at"] is None]
         grants = [row for row in grants if row["status"] == "valid"]
         with ThreadPoolExecutor(settings.workers, thread_name_prefix="folders") as pool:
             answers = list(pool.map(lambda grant: _folders(client, grant), grants))
@@ -116,7 +114,7 @@ def refresh_folders(settings: Settings) -> FoldersReport:
         with lake.transaction() as transaction:
             stored = {
                 (row["grant_id"], row["id"]): row
-                for row in lake.table(_FOLDERS).to_pylist()
+                for row in lake.table(queries.ALL_FOLDERS).to_pylist()
                 if row["grant_id"] in whole
             }
             _name_partitions(stored, listed, {grant["id"] for grant in grants if grant["per_folder"]})
@@ -222,7 +220,7 @@ def _write(transaction: Transaction, table: str, key: list[str], rows: list[dict
 
 def _write_dead(lake: Lake, transaction: Transaction, kind: str, dead: list[tuple[Any, ...]]) -> None:
     # The same record comes again with every refresh.
-    known = set(lake.column(_DEAD, [kind]))
+    known = set(lake.column(queries.DEAD_LETTERS_RAW, [kind]))
     new = [letter for letter in dead if letter[_RAW] not in known]
     transaction.append("dead_letters", arrow_table("dead_letters", new))
 

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
+from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
     Cancelled,
@@ -41,12 +42,6 @@ _log = logging.getLogger(__name__)
 
 _NEWS_SECONDS = 1.0
 _LEASE_SECONDS = 1.0
-
-_MAILBOXES = """
-SELECT partition_key, grant_id, provider, folder_id, folder_name, reported, active, state
-FROM mailboxes SEMI JOIN wanted USING (partition_key)
-"""
-_IDS = "SELECT id FROM all_messages WHERE grant_id = ?"
 
 
 def backfill(
@@ -177,7 +172,9 @@ class _Pool:
     def _sort(self, wanted: list[str]) -> tuple[Mapping[str, _GrantWork], list[MailboxProgress]]:
         """Tell the mailboxes there is work for, by grant, from those whose outcome is known already."""
         table = pa.table({"partition_key": pa.array(wanted, pa.string())})
-        found = {row["partition_key"]: row for row in self._lake.table(_MAILBOXES, wanted=table).to_pylist()}
+        found = {
+            row["partition_key"]: row for row in self._lake.table(queries.MAILBOXES, wanted=table).to_pylist()
+        }
         grants: dict[str, _GrantWork] = {}
         settled = []
         for key, checkpoint in self._checkpoints(wanted, found).items():
@@ -232,7 +229,7 @@ class _Pool:
 
     def _work_mailboxes(self, work: _GrantWork, grant: GrantClient) -> None:
         seen = SeenIds()
-        seen.add(self._lake.column(_IDS, [work.grant_id]))
+        seen.add(self._lake.column(queries.MESSAGE_IDS, [work.grant_id]))
         # Its holder before may have got further since this run began.
         standing = newest_checkpoints(self._lake, [task.mailbox.partition_key for task in work.tasks])
         ended: MailPipelineError | None = None

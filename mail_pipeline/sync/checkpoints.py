@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mail_pipeline.lake import queries
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.rows import arrow_table
@@ -17,10 +18,6 @@ COMPLETE = "complete"
 PAUSED = "paused"
 FAILED = "failed"
 
-_NEWEST = """
-SELECT * FROM checkpoints SEMI JOIN wanted USING (partition_key)
-QUALIFY row_number() OVER (PARTITION BY partition_key ORDER BY version DESC) = 1
-"""
 _TIMES = {column.name for column in TABLES["checkpoints"].columns if column.type == "TIMESTAMPTZ"}
 
 
@@ -68,7 +65,7 @@ def checkpoint_rows(checkpoints: Iterable[Checkpoint]) -> pa.Table:
 def newest_checkpoints(lake: Lake, partition_keys: Iterable[str]) -> dict[str, Checkpoint]:
     """Return the newest checkpoint of each of these partitions that has one."""
     wanted = pa.table({"partition_key": pa.array(list(partition_keys), pa.string())})
-    found = lake.table(_NEWEST, wanted=wanted)
+    found = lake.table(queries.NEWEST_CHECKPOINTS, wanted=wanted)
     found = found.rename_columns(["round" if name == "pass" else name for name in found.column_names])
     checkpoints = (
         Checkpoint(**{name: _seconds(value) for name, value in row.items()}) for row in found.to_pylist()

@@ -98,7 +98,7 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
         if reader is not None:
             fields[name] = reader(name, value)
         elif name not in _NOT_FIELDS:
-            fields[name] = _anything(value)
+            fields[_check_text(name)] = _anything(value)
     del fields["id"]
     if folder is not None:
         fields.pop("folders", None)

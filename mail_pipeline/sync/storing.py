@@ -5,30 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from mail_pipeline.lake import queries
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.merge import MessageState, Observation
 from mail_pipeline.sync.rows import PARTS, ROLES, MessageRows, keys, part_keys, read_states
-
-# The messages of a folder whose newest word on that folder is older than the pass that has just ended. Not
-# those that may have been on it unreadable: a record without a readable id may be any of them.
-_MISSED = """
-WITH unread AS (
-    SELECT object_id FROM dead_letters
-    WHERE partition_key = $partition AND NOT stored AND observed_at >= to_timestamp($began)
-)
-SELECT m.id FROM all_messages m SEMI JOIN message_folders f
-    ON f.grant_id = m.grant_id AND f.message_id = m.id AND f.folder_id = $folder
-WHERE m.grant_id = $grant
-    AND coalesce(
-        (m.folder_times::MAP(VARCHAR, BIGINT))[$folder],
-        (m.field_times->>'folders')::BIGINT,
-        epoch(m.observed_at)::BIGINT
-    ) < $began
-    AND ($since::BIGINT IS NULL OR m.date > to_timestamp($since::BIGINT))
-    AND m.id NOT IN (SELECT object_id FROM unread WHERE object_id IS NOT NULL)
-    AND NOT EXISTS (SELECT 1 FROM unread WHERE object_id IS NULL)
-"""
 
 
 class MessageStore:
@@ -65,7 +46,7 @@ class MessageStore:
         if checkpoint.pass_started is None or checkpoint.folder_id is None:
             return
         missed = self._transaction.rows(
-            _MISSED,
+            queries.MISSED_IN_FOLDER,
             {
                 "grant": checkpoint.grant_id,
                 "folder": checkpoint.folder_id,

@@ -1,11 +1,10 @@
 """Notebooks read while mailboxes fill."""
 
+import itertools
 import json
 import subprocess
 import sys
 from typing import Any
-
-import pytest
 
 from mail_pipeline.simulator import Fleet, Latency, Limits, MailboxSpec, Simulator
 from mail_pipeline_tests.backfill.conftest import Serve
@@ -43,5 +42,5 @@ def assert_consistent(answers: list[dict[str, Any]], total: int) -> None:
         assert each["bodies"] == each["with_body"]
         assert each["folder_rows"] == each["folders"]
         assert each["grants_that_disagree"] == 0
-    for earlier, later in zip(answers, answers[1:], strict=False):
+    for earlier, later in itertools.pairwise(answers):
         assert all(earlier[name] <= later[name] for name in ("messages", "bodies", "folders", "pages"))

@@ -118,7 +118,7 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture(scope="package")
-def lake(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stored(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that tests only read, with the three mailboxes: two complete, one failed."""
     data = tmp_path_factory.mktemp("filled")
     fill(data, served)

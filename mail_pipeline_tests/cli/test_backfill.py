@@ -82,8 +82,8 @@ def test_a_data_folder_that_cannot_be_made_is_named(
     assert "MAIL_PIPELINE_DATA" in result.stderr
 
 
-def test_a_lake_of_a_newer_version_is_left_alone(cli: Callable[..., Cli], served: Served, tmp_path: Path):
-    make_newer(tmp_path / "data")
+def test_a_lake_of_a_newer_version_is_left_alone(cli: Callable[..., Cli], served: Served, data: Path):
+    make_newer(data)
 
     result = cli(**served.env).invoke("backfill", "--all")
 

@@ -43,8 +43,8 @@ def checks(cli: Cli, *, exit_code: int) -> dict[str, dict[str, str]]:
     return {check["name"]: check for check in said["checks"]}
 
 
-def test_in_a_good_installation_all_is_well(cli: Callable[..., Cli], served: Served, lake: Path):
-    found = checks(cli(**served.env, MAIL_PIPELINE_DATA=str(lake)), exit_code=0)
+def test_in_a_good_installation_all_is_well(cli: Callable[..., Cli], served: Served, stored: Path):
+    found = checks(cli(**served.env, MAIL_PIPELINE_DATA=str(stored)), exit_code=0)
 
     assert {name for name, check in found.items() if check["verdict"] != "OK"} == set()
     assert set(found) == {
@@ -106,8 +106,8 @@ def test_a_data_folder_that_cannot_be_written_fails(cli: Callable[..., Cli], tmp
     assert "MAIL_PIPELINE_DATA" in found["Data folder"]["next_step"]
 
 
-def test_a_lake_of_a_newer_version_fails(cli: Callable[..., Cli], tmp_path: Path):
-    make_newer(tmp_path / "data")
+def test_a_lake_of_a_newer_version_fails(cli: Callable[..., Cli], data: Path):
+    make_newer(data)
 
     found = checks(cli(), exit_code=1)
 
@@ -116,9 +116,8 @@ def test_a_lake_of_a_newer_version_fails(cli: Callable[..., Cli], tmp_path: Path
     assert found["Lake"]["next_step"].startswith("Update mail_pipeline")
 
 
-def test_a_lake_that_does_not_open_fails(cli: Callable[..., Cli], tmp_path: Path):
-    Lake(tmp_path / "data").close()
-    (tmp_path / "data" / "lake" / "catalog.sqlite").write_bytes(b"no database" * 1000)
+def test_a_lake_that_does_not_open_fails(cli: Callable[..., Cli], data: Path):
+    (data / "lake" / "catalog.sqlite").write_bytes(b"no database" * 1000)
 
     found = checks(cli(), exit_code=1)
 
@@ -126,10 +125,8 @@ def test_a_lake_that_does_not_open_fails(cli: Callable[..., Cli], tmp_path: Path
     assert "catalog.sqlite does not open" in found["Lake"]["message"]
 
 
-def test_a_write_lock_that_stays_held_is_a_warning(cli: Callable[..., Cli], tmp_path: Path):
-    Lake(tmp_path / "data").close()
-
-    with FileLock(tmp_path / "data" / "lake" / "write.lock", is_singleton=False):
+def test_a_write_lock_that_stays_held_is_a_warning(cli: Callable[..., Cli], data: Path):
+    with FileLock(data / "lake" / "write.lock", is_singleton=False):
         found = checks(cli(), exit_code=0)
 
     assert found["Write lock"]["verdict"] == "WARN"

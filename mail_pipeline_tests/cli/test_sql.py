@@ -14,8 +14,8 @@ COUNT = (
 
 
 @pytest.fixture
-def filled(cli: Callable[..., Cli], lake: Path) -> Cli:
-    return cli(MAIL_PIPELINE_DATA=str(lake))
+def filled(cli: Callable[..., Cli], stored: Path) -> Cli:
+    return cli(MAIL_PIPELINE_DATA=str(stored))
 
 
 def test_a_question_is_answered_as_a_table(filled: Cli):

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mail_pipeline.lake.writer import Lake
 from mail_pipeline_tests.cli.conftest import Cli, Served
 
 
 @pytest.fixture
-def filled(cli: Callable[..., Cli], lake: Path) -> Cli:
-    return cli(MAIL_PIPELINE_DATA=str(lake))
+def filled(cli: Callable[..., Cli], stored: Path) -> Cli:
+    return cli(MAIL_PIPELINE_DATA=str(stored))
 
 
 def test_every_mailbox_is_on_a_line_of_its_own(filled: Cli, served: Served):
@@ -78,9 +77,8 @@ def test_watching_goes_on_until_interrupted_with_an_object_a_line(filled: Cli):
     assert "Traceback" not in errors
 
 
-def test_without_a_failure_the_exit_code_is_0(cli: Callable[..., Cli], served: Served, tmp_path: Path):
-    Lake(tmp_path / "data").close()
-
+@pytest.mark.usefixtures("data")
+def test_without_a_failure_the_exit_code_is_0(cli: Callable[..., Cli]):
     result = cli().invoke("status")
 
     assert result.exit_code == 0

@@ -54,6 +54,24 @@ def test_a_child_that_is_killed_ends_it_and_is_named(cli: Callable[..., Cli], tm
     assert_gone(family)
 
 
+def test_what_a_hard_kill_left_running_is_ended_by_the_next_start(cli: Callable[..., Cli]):
+    here = cli()
+    with here.start("up", "--simulate") as process:
+        _, orphans = started(process)
+        process.kill()
+    [dagster] = [each for each in orphans if "dagster" in each.cmdline()]
+    assert dagster.is_running()
+
+    with here.start("up", "--simulate") as process:
+        _, family = started(process)
+        assert_gone(orphans)
+        process.terminate()
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert_gone(family)
+
+
 @pytest.mark.parametrize("host", ["203.0.113.1", "nowhere.invalid"])
 def test_an_address_of_another_machine_is_refused(cli: Callable[..., Cli], host: str):
     result = cli().invoke("up", "--host", host)

@@ -11,6 +11,7 @@ from mail_pipeline.launch import sync_partitions
 from mail_pipeline.partitions import PARTITIONS, mailbox_partitions, range_tags
 from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import Simulator
+from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
 
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 MESSAGES = dg.AssetKey("messages")
@@ -42,8 +43,10 @@ def run_job(instance: dg.DagsterInstance, job: str, keys: Sequence[str] = (), **
 
 def register(instance: dg.DagsterInstance, simulator: Simulator) -> list[str]:
     """List the accounts of a simulator and register their partitions; return the grants' ids."""
-    assert run_job(instance, "refresh_accounts").success
-    sync_partitions(instance, Settings.from_env().data)
+    settings = Settings.from_env()
+    refresh_grants(settings)
+    refresh_folders(settings)
+    sync_partitions(instance, settings.data)
     return [mailbox.grant.id for mailbox in simulator.fleet]
 
 

@@ -8,9 +8,11 @@ import pytest
 from mail_pipeline.definitions import defs
 from mail_pipeline.partitions import PARTITIONS
 from mail_pipeline.resources import MailPipelineResource
+from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import MailboxSpec
+from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
 
-from .running import keys_of, register, run_job
+from .running import keys_of, register
 
 GOOGLE = MailboxSpec("google", messages=5)
 IMAP = MailboxSpec("imap", messages=5, user_folders=0)
@@ -19,8 +21,8 @@ IMAP = MailboxSpec("imap", messages=5, user_folders=0)
 def tick(instance: dg.DagsterInstance, name: str, cursor: str | None = None) -> dg.SensorResult:
     """Evaluate a sensor as the daemon would, and do what it asks of the partitions."""
     resources = {"mail_pipeline": MailPipelineResource()} if name == "partition_keeper" else {}
-    context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources)
-    result = defs.resolve_sensor_def(name)(context)
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
+        result = defs.resolve_sensor_def(name)(context)
     if isinstance(result, dg.SkipReason):
         return dg.SensorResult(skip_reason=result)
     assert isinstance(result, dg.SensorResult)
@@ -34,6 +36,11 @@ def tick(instance: dg.DagsterInstance, name: str, cursor: str | None = None) -> 
     return result
 
 
+def list_accounts() -> None:
+    refresh_grants(Settings.from_env())
+    refresh_folders(Settings.from_env())
+
+
 def said(result: dg.SensorResult) -> str:
     return (result.skip_reason and result.skip_reason.skip_message) or ""
 
@@ -45,7 +52,7 @@ def run_keys(result: dg.SensorResult) -> Sequence[str | None]:
 def test_partitions_appear_vanish_and_return_with_their_mailboxes(start, instance):
     simulator = start(GOOGLE, IMAP)
     google, imap = [mailbox.grant.id for mailbox in simulator.fleet]
-    assert run_job(instance, "refresh_accounts").success
+    list_accounts()
 
     assert not run_keys(tick(instance, "partition_keeper"))
     keys = keys_of(instance)
@@ -59,12 +66,12 @@ def test_partitions_appear_vanish_and_return_with_their_mailboxes(start, instanc
     assert f"{len(keys)} mailboxes exist; 0 partitions added, 0 taken away" in said(again)
 
     simulator.vanish(imap)
-    assert run_job(instance, "refresh_accounts").success
+    list_accounts()
     tick(instance, "partition_keeper")
     assert keys_of(instance) == [google]
 
     simulator.restore(imap)
-    assert run_job(instance, "refresh_accounts").success
+    list_accounts()
     tick(instance, "partition_keeper")
     assert set(keys_of(instance)) == set(keys)
 
@@ -76,7 +83,7 @@ def test_a_folder_that_is_deleted_takes_its_partition_along(start, instance, dat
     sent = next(folder.id for folder in simulator.fleet.mailbox(0).folders if folder.name == "Sent")
 
     simulator.vanish(imap, sent)
-    assert run_job(instance, "refresh_accounts").success
+    list_accounts()
     tick(instance, "partition_keeper")
 
     assert set(before) - set(keys_of(instance)) == {f"{imap}/Sent"}
@@ -111,7 +118,7 @@ def test_without_a_key_the_sensor_says_so_and_asks_for_nothing(instance):
 
 def test_partitions_are_kept_without_a_key_too(start, instance, monkeypatch):
     start(GOOGLE, clock_skew=-3600.0)
-    assert run_job(instance, "refresh_accounts").success
+    list_accounts()
     monkeypatch.delenv("NYLAS_API_KEY")
 
     result = tick(instance, "partition_keeper")

@@ -1,6 +1,7 @@
 """Histories of observations as the API may bring them, for tests that store them."""
 
 import copy
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -65,10 +66,13 @@ def observations(identity: str, times: st.SearchStrategy[int]) -> st.SearchStrat
 
 
 def known(state: MessageState) -> dict[str, Any]:
-    """Return what a state says, apart from how it keeps its folders, for comparing. NaN equals NaN here."""
-    fields = {name: repr(value) for name, value in state.fields.items() if name != "folders"}
+    """Return what a state says, for comparing, apart from how it keeps its folders.
+
+    NaN equals NaN here, and 1 is not True.
+    """
+    fields = {name: value for name, value in state.fields.items() if name != "folders"}
     return {
-        "fields": fields,
+        "fields": json.dumps(fields, default=repr, sort_keys=True),
         "times": state.times,
         "folders": state.folders,
         "folder_times": state.folder_times,

@@ -96,18 +96,15 @@ def test_the_lake_gives_back_what_it_was_given(lake: Lake, told: tuple[Story, ..
         assert known(states[story.id]) == known(story.begin())
 
 
-class _Undo(Exception):
-    pass
-
-
 def stored_and_read_back(lake: Lake, tables: Tables) -> Tables:
-    """Return what a transaction finds of what it has written; nothing of it stays."""
-    with pytest.raises(_Undo), lake.transaction() as transaction:
+    """Return what a transaction finds of what it has written, and leave the lake empty."""
+    key = pa.table({"grant_id": ["g"]})
+    with lake.transaction() as transaction:
         for name, rows in tables.items():
             transaction.append(name, rows)
-        key = pa.table({"grant_id": ["g"]})
         got = {name: transaction.matching(name, key) for name in tables}
-        raise _Undo
+        for name in tables:
+            transaction.delete(name, key)
     return got
 
 
@@ -178,7 +175,8 @@ def test_attachment_sizes_add_up_to_what_a_column_can_hold() -> None:
         return {**dict.fromkeys(names), "size": size}
 
     summed = row(attachments=[attachment(10), attachment(None), attachment(5)])
-    assert (summed["has_attachments"], summed["attachment_count"], summed["attachment_bytes"]) == (True, 3, 15)
+    assert summed["has_attachments"] is True
+    assert (summed["attachment_count"], summed["attachment_bytes"]) == (3, 15)
     assert row(attachments=[attachment(2**63 - 1)] * 2)["attachment_bytes"] == 2**63 - 1
     assert row(attachments=[])["has_attachments"] is False
     assert row()["has_attachments"] is None
