@@ -55,6 +55,12 @@ class _Commands(click.Group):
             raise Failure(error.message, error.next_step, as_json=AS_JSON in ctx.meta) from None
         except BrokenPipeError:
             raise
+        except KeyboardInterrupt:
+            raise Failure(
+                "Interrupted",
+                "Start it again: it goes on from what is stored.",
+                as_json=AS_JSON in ctx.meta,
+            ) from None
         except Exception as error:
             _trace(ctx)
             # Its text may hold a value from somebody's mail.

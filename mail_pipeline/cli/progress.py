@@ -91,6 +91,7 @@ class Bars:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[text]}", markup=False),
             console=console,
+            refresh_per_second=4,
             transient=True,
         )
         self._whole = self._progress.add_task("All", total=len(keys), text="")

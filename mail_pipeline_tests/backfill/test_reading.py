@@ -4,7 +4,6 @@ import itertools
 import json
 import subprocess
 import sys
-from typing import Any
 
 from mail_pipeline.simulator import Fleet, Latency, Limits, MailboxSpec, Simulator
 from mail_pipeline_tests.backfill.conftest import Serve
@@ -28,13 +27,14 @@ def test_a_notebook_that_keeps_asking_sees_whole_commits_only_and_none_of_them_u
             assert set(process.states().values()) == {"complete"}
         out, errors = notebook.communicate(timeout=60)
     assert (notebook.returncode, errors) == (0, "")
-    answers = [json.loads(line) for line in out.splitlines()]
-    for name in ("new", "kept"):
-        seen = [each for each in answers if each.pop("connection", None) == name]
-        assert_consistent(seen, total=len(world.served()))
+    answers: dict[str, list[dict[str, int]]] = {"new": [], "kept": []}
+    for answer in map(json.loads, out.splitlines()):
+        answers[answer.pop("connection")].append(answer)
+    for each in answers.values():
+        assert_consistent(each, total=len(world.served()))
 
 
-def assert_consistent(answers: list[dict[str, Any]], total: int) -> None:
+def assert_consistent(answers: list[dict[str, int]], total: int) -> None:
     half_way = [each for each in answers if 0 < each["messages"] < total]
     assert len(half_way) >= 4
     for each in answers:

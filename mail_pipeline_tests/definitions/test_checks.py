@@ -29,7 +29,9 @@ def test_the_checks_tell_an_unfinished_lake_from_a_whole_one_and_a_whole_one_fro
     assert not before["mailboxes_complete"].passed
     assert before["mailboxes_complete"].severity == dg.AssetCheckSeverity.WARN
     assert values(before["mailboxes_complete"]) == {"incomplete": 1}
-    [record] = before["mailboxes_complete"].metadata["mailboxes"].records
+    named = before["mailboxes_complete"].metadata["mailboxes"]
+    assert isinstance(named, dg.TableMetadataValue)
+    [record] = named.records
     assert (record.data["partition"], record.data["state"]) == (grant_id, "registered")
 
     assert run_job(instance, "backfill", keys_of(instance)).success

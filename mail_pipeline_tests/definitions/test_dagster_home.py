@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from mail_pipeline.dagster_home import fail_orphaned_runs, prepare_dagster_home
 from mail_pipeline.definitions import defs

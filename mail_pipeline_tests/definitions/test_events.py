@@ -102,8 +102,12 @@ def test_a_run_with_many_failures_names_some_and_keeps_all_in_a_table(instance):
 
     [failed] = result.get_step_failure_events()
     failure = failed.step_failure_data.user_failure_data
-    assert failure.description.startswith("8 of 8 mailboxes did not get through.")
-    assert "grant-4 (paused): Quota spent. Wait" in failure.description
-    assert "grant-5" not in failure.description
-    records = failure.metadata["mailboxes"].records
+    assert failure is not None
+    said = failure.description or ""
+    assert said.startswith("8 of 8 mailboxes did not get through.")
+    assert "grant-4 (paused): Quota spent. Wait" in said
+    assert "grant-5" not in said
+    table = failure.metadata["mailboxes"]
+    assert isinstance(table, dg.TableMetadataValue)
+    records = table.records
     assert [record.data["partition"] for record in records] == keys

@@ -1,38 +1,25 @@
 """Runs in this process: what the commands stand on."""
 
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from mail_pipeline import connect
-from mail_pipeline.dagster_home import fail_orphaned_runs, prepare_dagster_home
+from mail_pipeline.dagster_home import prepare_dagster_home
 from mail_pipeline.errors import StopRun
 from mail_pipeline.launch import BackfillOutcome, check_tables, refresh_accounts, run_backfill
-from mail_pipeline.simulator import Latency, MailboxSpec
+from mail_pipeline.simulator import MailboxSpec
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
 
 from .conftest import working_in
-from .running import keys_of, materializations, states
+from .running import keys_of, materializations, register, states
 
 GOOGLE = MailboxSpec("google", messages=20)
 REVOKED = MailboxSpec("ews", messages=10, valid=False)
 SLOW = MailboxSpec("google", messages=400)
-
-COMMAND = """
-import sys
-import dagster as dg
-from mail_pipeline.launch import BackfillOptions, run_backfill
-with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
-    outcome = run_backfill(sys.argv[2:], BackfillOptions(page_size=20), instance=instance)
-sys.exit(7 if outcome.cancelled else 0 if outcome.succeeded else 1)
-"""
 
 
 @dataclass(frozen=True)
@@ -130,70 +117,43 @@ def test_a_refresh_that_is_stopped_raises_what_stopped_it_and_leaves_a_failed_ru
     assert (run.job_name, run.status) == ("refresh_accounts", dg.DagsterRunStatus.FAILURE)
 
 
-@pytest.fixture
-def home(data: Path) -> Path:
-    return prepare_dagster_home(data)
+def canceled_by(instance: dg.DagsterInstance, act: Callable[[], None]) -> BackfillOutcome:
+    """Backfill what takes many seconds, and act once it is at work."""
+    acted: list[None] = []
+
+    def at_work(mailbox: MailboxProgress) -> None:
+        if mailbox.pages and not acted:
+            acted.append(act())
+
+    outcome = run_backfill(
+        keys_of(instance), BackfillOptions(page_size=20), instance=instance, on_progress=at_work
+    )
+
+    [run] = instance.get_runs()
+    assert run.status == dg.DagsterRunStatus.CANCELED
+    assert states(instance) == dict.fromkeys(keys_of(instance))
+    return outcome
 
 
-@pytest.fixture
-def instance(home: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance
+def canceling(instance: dg.DagsterInstance) -> None:
+    # What "Terminate" in the UI comes to where no code server has the run.
+    [run] = instance.get_runs()
+    instance.report_run_canceling(run)
 
 
-@pytest.fixture
-def slow(start, instance, home, data) -> Iterator[subprocess.Popen[bytes]]:
-    """A backfill in a process of its own that would take 8 seconds or more, with its first page stored."""
-    start(SLOW, latency=Latency(per_message=0.02))
-    refresh_accounts(instance)
-    process = subprocess.Popen([sys.executable, "-c", COMMAND, str(home), *keys_of(instance)])
-    until(lambda: ledger(data)[1] > 0)
-    yield process
-    process.kill()
-    process.wait()
+@pytest.mark.parametrize(
+    "act",
+    [lambda _: signal.raise_signal(signal.SIGINT), lambda _: signal.raise_signal(signal.SIGTERM), canceling],
+    ids=["Ctrl-C", "SIGTERM", "Terminate in the UI"],
+)
+def test_a_backfill_that_is_stopped_ends_as_canceled_with_its_pages_kept(start, instance, data, act):
+    register(instance, start(SLOW))
 
+    outcome = canceled_by(instance, lambda: act(instance))
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within a minute"
-        time.sleep(0.05)
-
-
-def ledger(data: Path) -> tuple[str, int]:
-    """Return the state of the one mailbox and how many of its pages are stored."""
+    assert outcome.cancelled
+    assert not outcome.succeeded
     with connect(data) as lake:
         [(state, pages)] = lake.execute("SELECT state, pages FROM mailboxes").fetchall()
-    return state, pages
-
-
-def backfills(instance: dg.DagsterInstance) -> list[dg.DagsterRunStatus]:
-    return [run.status for run in instance.get_runs(dg.RunsFilter(job_name="backfill"))]
-
-
-def test_an_interrupt_ends_the_run_as_canceled(slow, instance, data):
-    # SIGTERM is passed on as SIGINT, so this is Ctrl-C too.
-    slow.send_signal(signal.SIGTERM)
-
-    assert slow.wait(30) == 7
-    assert backfills(instance) == [dg.DagsterRunStatus.CANCELED]
-    assert ledger(data)[0] == "listing"
-    assert list(states(instance).values()) == [None]
-
-
-def test_terminate_in_the_ui_ends_the_run_as_canceled(slow, instance):
-    [run] = instance.get_runs(dg.RunsFilter(job_name="backfill"))
-    # What the UI's button comes to where no code server has the run.
-    assert instance.run_launcher.terminate(run.run_id) is False
-
-    assert slow.wait(30) == 7
-    assert backfills(instance) == [dg.DagsterRunStatus.CANCELED]
-
-
-def test_a_kill_leaves_an_orphan_that_is_found(slow, instance):
-    slow.kill()
-    slow.wait()
-    assert backfills(instance) == [dg.DagsterRunStatus.STARTED]
-
-    assert fail_orphaned_runs(instance) == 1
-    assert list(states(instance).values()) == ["FAILED"]
+    assert state == "listing"
+    assert 0 < pages < SLOW.messages / 20
