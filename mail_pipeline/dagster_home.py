@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 _PACKAGE = Path(__file__).parent
 _BASE_DIR = '"data/dagster'
@@ -24,8 +24,8 @@ def prepare_dagster_home(data: Path) -> Path:
     home = (data / "dagster").resolve()
     home.mkdir(parents=True, exist_ok=True)
     quoted = json.dumps(str(home))[:-1]
-    (home / "dagster.yaml").write_text(_NOTE + _shipped("dagster.yaml").replace(_BASE_DIR, quoted))
-    (home / "workspace.yaml").write_text(_NOTE + _shipped("workspace.yaml"))
+    _keep(home / "dagster.yaml", _shipped("dagster.yaml").replace(_BASE_DIR, quoted))
+    _keep(home / "workspace.yaml", _shipped("workspace.yaml"))
     return home
 
 
@@ -56,6 +56,12 @@ def _shipped(name: str) -> str:
     """Return a file of the project's root, which an installed package carries inside."""
     inside = _PACKAGE / name
     return (inside if inside.exists() else _PACKAGE.parent / name).read_text()
+
+
+def _keep(path: Path, text: str) -> None:
+    # Not written again without need: a service that starts now may be reading it.
+    if not path.exists() or path.read_text() != _NOTE + text:
+        path.write_text(_NOTE + text)
 
 
 def _alive(instance: dg.DagsterInstance, record: dg.RunRecord, start_timeout: timedelta) -> bool:

@@ -76,21 +76,27 @@ class MailboxEvents:
 
 
 def mailbox_metadata(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue]:
-    """Return what people see of a mailbox on its partition. Counts are of its ledger row."""
+    """Return what people see of a mailbox on its partition. Counts are of its ledger row.
+
+    `cursor`, `oldest` and `eta_seconds` are always there, null where there is none; what else is not known is
+    left out.
+    """
+    always: dict[str, dg.MetadataValue | None] = {
+        "cursor": _text(mailbox.cursor),
+        "oldest": _moment(mailbox.oldest),
+        "eta_seconds": None if mailbox.eta_seconds is None else _float(mailbox.eta_seconds, 0),
+    }
     known: dict[str, dg.MetadataValue | None] = {
         "state": dg.MetadataValue.text(mailbox.state),
         "provider": dg.MetadataValue.text(mailbox.provider),
         "folder": _text(mailbox.folder_name),
         "folder_id": _text(mailbox.folder_id),
-        "cursor": _text(mailbox.cursor),
         "pages": dg.MetadataValue.int(mailbox.pages),
         "messages": dg.MetadataValue.int(mailbox.messages),
         "dagster/partition_row_count": dg.MetadataValue.int(mailbox.messages),
         "reported_by_provider": _int(mailbox.reported),
-        "oldest": _moment(mailbox.oldest),
         "newest": _moment(mailbox.newest),
         "messages_per_second": _float(mailbox.rate, 1),
-        "eta_seconds": None if mailbox.eta_seconds is None else _float(mailbox.eta_seconds, 0),
         "held_by_quota_until": _moment(mailbox.held_until),
         "requests": dg.MetadataValue.int(mailbox.requests),
         "megabytes": _float(mailbox.body_bytes / 1e6, 1),
@@ -100,7 +106,8 @@ def mailbox_metadata(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue]:
         "reason": _text(mailbox.reason),
         "next_step": _text(mailbox.next_step),
     }
-    return {name: value for name, value in known.items() if value is not None}
+    told = {name: value or dg.MetadataValue.null() for name, value in always.items()}
+    return told | {name: value for name, value in known.items() if value is not None}
 
 
 def _failures_table(failed: list[MailboxProgress]) -> dg.TableMetadataValue:

@@ -16,6 +16,7 @@ backfill = dg.define_asset_job(
     selection=dg.AssetSelection.assets(messages),
     description="Fetch the mail of mailboxes, back to the first message. Launch it from the page of "
     "`messages`, where partitions are chosen.",
+    tags={"mail_pipeline/backfill": "mailboxes"},
 )
 check_tables = dg.define_asset_job(
     "check_tables",

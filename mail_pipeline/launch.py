@@ -57,9 +57,12 @@ class BackfillOutcome:
 def refresh_accounts(instance: dg.DagsterInstance) -> None:
     """List grants and folders in a run of the job `refresh_accounts`, then bring the partitions up to them.
 
-    Raises what the engine raises (StopRun, RetryLater), after the run is stored as failed.
+    Raises what the engine raises (StopRun, RetryLater), after the run is stored as failed, and
+    KeyboardInterrupt where the run was interrupted or terminated.
     """
-    _run(instance, "refresh_accounts", str(uuid.uuid4()))
+    run = _run(instance, "refresh_accounts", str(uuid.uuid4()))
+    if run.status in _UNWANTED:
+        raise KeyboardInterrupt
     sync_partitions(instance, Settings.from_env().data)
 
 

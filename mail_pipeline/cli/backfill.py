@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import click
 
-from mail_pipeline.cli.children import interruptible
 from mail_pipeline.cli.fill import Choice, fill
 from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.sync.listing import BackfillOptions

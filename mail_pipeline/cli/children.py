@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 
 import psutil
 
@@ -152,23 +152,6 @@ class Children:
             # The others too, whatever happens to the first.
             if self._children:
                 self.__exit__(kind, error, trace)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP end the block as Ctrl-C does: by KeyboardInterrupt."""
-    # SIGINT too: a shell starts background commands with it ignored.
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, _interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _signal_group(group: int, number: int) -> bool:

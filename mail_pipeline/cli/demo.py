@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from mail_pipeline.cli.answers import first_answers, print_answers
-from mail_pipeline.cli.children import Children, interruptible
+from mail_pipeline.cli.children import Children
 from mail_pipeline.cli.fill import Choice, Filled, fill
 from mail_pipeline.cli.options import address_options, debug_option, json_option
 from mail_pipeline.cli.services import DEFAULT_PORT, UiRunsAlready, running_ui, start_simulator
+from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json, results
 from mail_pipeline.cli.workplace import Workplace, find_workplace
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from mail_pipeline.cli.children import interruptible
 from mail_pipeline.cli.options import address_options, debug_option, json_option
+from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json
 from mail_pipeline.errors import StopRun
 from mail_pipeline.simulator import API_KEY, PROVIDERS, Faults, Fleet, MailboxSpec, Simulator

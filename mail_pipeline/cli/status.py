@@ -11,8 +11,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from mail_pipeline.cli.children import interruptible
 from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import counted, duration, explained, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import connect

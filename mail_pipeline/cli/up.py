@@ -2,9 +2,10 @@
 
 import click
 
-from mail_pipeline.cli.children import Children, interruptible
+from mail_pipeline.cli.children import Children
 from mail_pipeline.cli.options import address_options, debug_option
 from mail_pipeline.cli.services import DEFAULT_PORT, running_ui, start_simulator
+from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes
 from mail_pipeline.cli.workplace import Workplace, find_workplace
 

@@ -9,7 +9,6 @@ from dotenv import dotenv_values
 import mail_pipeline
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import catalog_path
-from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.settings import Settings
 
 _DATA = "MAIL_PIPELINE_DATA"
@@ -53,6 +52,7 @@ class Workplace:
         import dagster as dg
 
         from mail_pipeline.dagster_home import fail_orphaned_runs, prepare_dagster_home
+        from mail_pipeline.lake.disk import disk_errors
 
         os.environ[_DATA] = str(self.data)
         os.environ["NYLAS_API_URI"] = self.settings.api_uri

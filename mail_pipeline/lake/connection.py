@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from mail_pipeline.errors import StopRun
+from mail_pipeline.lake.disk import disk_errors
 
 CATALOG = "lake"
 """Name under which the lake is attached."""
@@ -30,7 +31,8 @@ def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
     """Open the lake for reading, beside any number of writers.
 
     Every statement sees one consistent snapshot. `data` is the data folder; without it
-    `MAIL_PIPELINE_DATA` counts, then `data/`, then, where that holds no lake, the demo's `data/demo`.
+    `MAIL_PIPELINE_DATA` counts, then the project's `data/`, then, where that holds no lake, the demo's
+    `data/demo`.
     Nothing is downloaded. Raises StopRun, naming the folder, where there is no lake.
     """
     folder = _data_folder(data)
@@ -38,8 +40,9 @@ def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
         raise _no_lake(folder)
     connection = open_duckdb()
     try:
-        attach(connection, folder, read_only=True)
-        connection.execute(_READY)
+        with disk_errors(folder):
+            attach(connection, folder, read_only=True)
+            connection.execute(_READY)
     except (duckdb.CatalogException, duckdb.InvalidInputException) as error:
         # Its first writer has not come further yet.
         connection.close()
@@ -104,7 +107,8 @@ def _data_folder(data: str | Path | None) -> Path:
         return Path(data)
     if chosen := os.environ.get("MAIL_PIPELINE_DATA"):
         return Path(chosen)
-    demo = Path("data/demo")
-    if not catalog_path(Path("data")).exists() and catalog_path(demo).exists():
-        return demo
-    return Path("data")
+    # A notebook's kernel works in the notebook's folder, somewhere inside the project.
+    here = Path.cwd()
+    project = next((each for each in (here, *here.parents) if (each / "workspace.yaml").is_file()), here)
+    real, demo = project / "data", project / "data" / "demo"
+    return demo if catalog_path(demo).exists() and not catalog_path(real).exists() else real

@@ -32,6 +32,11 @@ def _disk_error(error: OSError, data: Path) -> StopRun | None:
             f"The data folder {data} cannot be made: a file stands in its way",
             next_step="Move that file, or set MAIL_PIPELINE_DATA to another folder.",
         )
+    if error.errno == errno.ENOENT:
+        return StopRun(
+            f"The data folder {data} cannot be made, or has been removed",
+            next_step="Set MAIL_PIPELINE_DATA to a folder on a disk that can be written.",
+        )
     return None
 
 
@@ -41,6 +46,12 @@ def _database_error(error: Exception, data: Path) -> StopRun | RetryLater | None
         return _full(data)
     if "readonly database" in text or "read-only" in text or "permission denied" in text:
         return _read_only(data)
+    if "unable to open database file" in text:
+        return StopRun(
+            f"The catalog in {data} cannot be opened",
+            next_step="SQLite keeps its log beside it, so even a reader needs the right to write in that folder. "
+            "Give it to this user; from a read-only disk, copy the folder and read the copy.",
+        )
     if "database is locked" in text:
         return RetryLater(
             f"The catalog of {data} is locked by a program that does not take the write lock",

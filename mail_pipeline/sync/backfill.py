@@ -179,7 +179,7 @@ class _Pool:
         settled = []
         for key, checkpoint in self._checkpoints(wanted, found).items():
             row = found.get(key)
-            task = _Task(_mailbox(key, row), checkpoint)
+            task = _Task(_mailbox(key, row), checkpoint, ids_before=checkpoint.ids_seen)
             if row is None or not row["active"]:
                 settled.append(_gone(task))
             elif not has_more(checkpoint, self._options):

@@ -2,12 +2,40 @@
 
 import itertools
 import json
+import random
 import subprocess
 import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
 
+import pyarrow as pa
+
+import mail_pipeline
+from mail_pipeline.lake.writer import Lake
 from mail_pipeline.simulator import Fleet, Latency, Limits, MailboxSpec, Simulator
+from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.processes import Backfill
+
+
+def test_no_statement_sees_half_of_a_commit_that_replaces_rows(tmp_path: Path) -> None:
+    answers = []
+    with Lake(tmp_path) as lake:
+        with lake.transaction() as transaction:
+            transaction.append("message_folders", folder_rows(range(1000)))
+        stop = threading.Event()
+        writer = threading.Thread(target=replace_rows, args=(lake, stop))
+        writer.start()
+        with mail_pipeline.connect(tmp_path) as connection:
+            for _ in range(150):
+                found = connection.execute("SELECT count(*), count(DISTINCT message_id) FROM message_folders")
+                answers.append(found.fetchone())
+        stop.set()
+        writer.join()
+        replaced = lake.table("SELECT max(snapshot_id) AS newest FROM ducklake_snapshots('lake')")
+    assert set(answers) == {(1000, 1000)}
+    assert replaced.to_pylist()[0]["newest"] > 10
 
 
 def test_a_notebook_that_keeps_asking_sees_whole_commits_only_and_none_of_them_undone(serve: Serve) -> None:
@@ -44,3 +72,17 @@ def assert_consistent(answers: list[dict[str, int]], total: int) -> None:
         assert each["grants_that_disagree"] == 0
     for earlier, later in itertools.pairwise(answers):
         assert all(earlier[name] <= later[name] for name in ("messages", "bodies", "folders", "pages"))
+
+
+def replace_rows(lake: Lake, stop: threading.Event) -> None:
+    """Do what merging does, over and over: delete some rows and insert them again in one transaction."""
+    chosen = random.Random(1)
+    while not stop.is_set():
+        rows = folder_rows(chosen.sample(range(1000), 10))
+        with lake.transaction() as transaction:
+            transaction.delete("message_folders", rows.select(["grant_id", "message_id"]))
+            transaction.append("message_folders", rows)
+
+
+def folder_rows(numbers: Iterable[int]) -> pa.Table:
+    return arrow_table("message_folders", [("grant", str(number), "INBOX") for number in numbers])

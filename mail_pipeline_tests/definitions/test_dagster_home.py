@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 import yaml  # type: ignore[import-untyped]
 

@@ -119,11 +119,12 @@ def test_a_refresh_that_is_stopped_raises_what_stopped_it_and_leaves_a_failed_ru
 
 def canceled_by(instance: dg.DagsterInstance, act: Callable[[], None]) -> BackfillOutcome:
     """Backfill what takes many seconds, and act once it is at work."""
-    acted: list[None] = []
+    acted: list[MailboxProgress] = []
 
     def at_work(mailbox: MailboxProgress) -> None:
         if mailbox.pages and not acted:
-            acted.append(act())
+            acted.append(mailbox)
+            act()
 
     outcome = run_backfill(
         keys_of(instance), BackfillOptions(page_size=20), instance=instance, on_progress=at_work

@@ -1,0 +1,147 @@
+"""What people see and click in the Dagster UI."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from mail_pipeline.simulator import Fault, FaultRule, Faults, MailboxSpec
+from mail_pipeline_tests.ui.conftest import PATIENCE_MS, SIZE
+from mail_pipeline_tests.ui.product import Product, running
+from mail_pipeline_tests.ui.views import AssetGraph, Partitions
+
+pytestmark = pytest.mark.browser
+
+_MAILBOXES = [
+    MailboxSpec("google", messages=120, body_mean=300),
+    MailboxSpec("imap", messages=400, body_mean=300, user_folders=2),
+    MailboxSpec("microsoft", messages=60, body_mean=300),
+]
+
+
+@pytest.fixture(scope="module")
+def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The product with three accounts, whose mailboxes its sensor finds by itself."""
+    with running(tmp_path_factory.mktemp("project"), _MAILBOXES) as product:
+        yield product
+
+
+@pytest.fixture
+def page(browser: Browser, product: Product) -> Iterator[Page]:
+    """A first visit: the browser keeps nothing from one test to the next."""
+    with browser.new_context(base_url=product.url, viewport=SIZE) as context:
+        context.set_default_timeout(PATIENCE_MS)
+        yield context.new_page()
+
+
+@pytest.fixture
+def partitions(page: Page) -> Partitions:
+    """The partitions page of `messages`, once there is a partition for every mailbox."""
+    partitions = Partitions(page)
+    partitions.open()
+    expect(page.get_by_text(re.compile(r"^[1-9]\d* Partitions Selected$"))).to_be_visible()
+    return partitions
+
+
+def test_no_pop_up_greets_a_first_visitor(page: Page):
+    with page.expect_response(lambda response: "ShouldShowNux" in (response.request.post_data or "")) as asked:
+        page.goto("/")
+
+    assert asked.value.json()["data"] == {"shouldShowNux": False}
+    expect(page.get_by_role("link", name="Catalog")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_graph_leads_from_grants_over_folders_to_messages(page: Page, take_picture: Callable[[str], None]):
+    page.set_viewport_size(ViewportSize(width=1400, height=520))
+    graph = AssetGraph(page)
+    graph.open()
+    graph.fill_the_window()
+    expect(graph.card("grants")).to_contain_text("Materialized")
+    expect(graph.card("folders")).to_contain_text("Materialized")
+    take_picture("graph")
+
+    chain = ["grants", "folders", "messages", "mailboxes"]
+    assert graph.arrows() == list(zip(chain, chain[1:], strict=False))
+    assert [graph.group_of(asset) for asset in chain] == ["accounts", "accounts", "mail", "mail"]
+
+
+def test_what_a_backfill_can_be_told_is_described_where_it_is_set(
+    partitions: Partitions, take_picture: Callable[[str], None]
+):
+    editor = partitions.materialize().edit_config()
+    editor.write("ops:\n  messages:\n    config:\n      ")
+
+    expect(editor.help()).to_contain_text(re.compile(r"/\* Go no further back than this date.* \*/\s+since\?"))
+    expect(editor.help()).to_contain_text(re.compile(r"/\* Stop each mailbox after so .* \*/\s+max_pages\?"))
+    expect(editor.help()).to_contain_text(re.compile(r"/\* List mailboxes that are .* \*/\s+full_resync\?"))
+    expect(editor.help()).to_contain_text(re.compile(r"/\* Messages per page, 1 to.* \*/\s+page_size\?"))
+    take_picture("config")
+
+
+def test_one_mailbox_is_fetched_as_the_config_says_and_its_partition_tells_of_it(
+    product: Product, partitions: Partitions, take_picture: Callable[[str], None]
+):
+    mailbox = product.grant_id("google")
+    dialog = partitions.materialize()
+    editor = dialog.edit_config()
+    editor.write("ops: {messages: {config: {page_size: 40}}}")
+    editor.save()
+    dialog.choose(mailbox)
+    take_picture("launch-one")
+    dialog.launch("Launch 1 run")
+
+    partitions.show_only("Materialized")
+    expect(partitions.key(mailbox)).to_be_visible()
+    partitions.select(mailbox)
+
+    expect(partitions.metadata("state")).to_have_text("complete")
+    expect(partitions.metadata("messages")).to_have_text("120")
+    expect(partitions.metadata("pages")).to_have_text(re.compile(r"^[3-9]$"))
+    expect(partitions.metadata("oldest")).to_have_text(re.compile(r"^[A-Z][a-z]+ \d+, \d{4}, .* UTC$"))
+    take_picture("metadata")
+
+
+def test_a_folder_that_is_gone_is_red_among_green_ones_until_it_is_back(
+    product: Product, partitions: Partitions, page: Page, take_picture: Callable[[str], None]
+):
+    grant = product.grant_id("imap")
+    gone = FaultRule(Fault.FOLDER_GONE, "messages", grant, product.folder_id("imap", "Trash"), times=None)
+    slow = [
+        FaultRule(Fault.TOO_MANY_SECONDS, "messages", grant, product.folder_id("imap", name), times=None)
+        for name in ("INBOX", "Sent", "Archive")
+    ]
+    product.faults.plan = Faults([gone, *slow])
+    for key in (f"{grant}/@recent", f"{grant}/Junk", f"{grant}/Trash"):
+        expect(partitions.key(key)).to_be_visible()
+    take_picture("partitions-before")
+
+    dialog = partitions.materialize()
+    dialog.choose(f"{grant}/")
+    take_picture("launch-grant")
+    dialog.launch("Launch backfill")
+    expect(partitions.count("Materializing")).to_have_text("Materializing (4)")
+    partitions.select(f"{grant}/@recent")
+    expect(partitions.metadata("state")).to_have_text("complete")
+    take_picture("partitions")
+
+    product.faults.plan = Faults([gone])
+    expect(partitions.count("Failed")).to_have_text("Failed (1)")
+    expect(partitions.count("Materializing")).to_have_text("Materializing (0)")
+    partitions.select(f"{grant}/Trash")
+    take_picture("partitions-after")
+    page.get_by_role("link", name="View logs").click()
+    page.wait_for_timeout(4000)
+    take_picture("failure")
+    print(page.url, page.locator("body").inner_text()[-3500:])
+
+    product.faults.plan = Faults()
+    partitions.open()
+    dialog = partitions.materialize()
+    dialog.choose_all("Failed and missing")
+    dialog.launch("Launch backfill")
+    expect(partitions.count("Missing")).to_have_text("Missing (0)")
+    expect(partitions.count("Materializing")).to_have_text("Materializing (0)")
+    expect(partitions.count("Failed")).to_have_text("Failed (0)")
+    take_picture("partitions-mended")

@@ -1,0 +1,156 @@
+"""What a person sees and clicks in the Dagster UI, found by the words that stand there."""
+
+import re
+from dataclasses import dataclass
+
+from playwright.sync_api import FloatRect, Locator, Page, expect
+
+_STATUSES = {"Failed", "Materialized", "Materializing", "Missing"}
+_GROUPS = ("accounts", "mail")
+_LAUNCH = "Launch runs to materialize messages"
+_NEAR = 8
+"""Pixels between the end of an arrow and the card it points at."""
+
+
+@dataclass(frozen=True)
+class AssetGraph:
+    """The lineage of all assets, with its groups open."""
+
+    page: Page
+
+    def open(self) -> None:
+        opened = ",".join(f"global@global:{group}" for group in _GROUPS)
+        self.page.goto(f"/asset-groups?expanded={opened}")
+        expect(self.page.get_by_role("button", name="Materialize all")).to_be_visible()
+
+    def fill_the_window(self) -> None:
+        """Put all else aside and fit the graph into the window: its cards are then large enough for details."""
+        self.page.get_by_role("button", name="Hide navigation").click()
+        panel = self.page.get_by_role("button").filter(
+            has=self.page.get_by_role("img", name="panel_show_right")
+        )
+        panel.last.click()
+        size = self.page.viewport_size
+        assert size is not None
+        self.page.mouse.dblclick(size["width"] / 2, size["height"] - 40)
+
+    def card(self, asset: str) -> Locator:
+        return self._drawn(rf"^{asset}Latest event")
+
+    def arrows(self) -> list[tuple[str, str]]:
+        """Return which card each arrow leads from, and to which, from left to right."""
+        assets = ("grants", "folders", "messages", "mailboxes")
+        boxes = {asset: _box(self.card(asset)) for asset in assets}
+        arrows = sorted(map(_box, self.page.locator("path[marker-end]").all()), key=lambda box: box["x"])
+        return [(_at(boxes, arrow["x"], right=True), _at(boxes, _right(arrow), right=False)) for arrow in arrows]
+
+    def group_of(self, asset: str) -> str:
+        card = _box(self.card(asset))
+        return next(
+            group
+            for group in _GROUPS
+            if (frame := _box(self._drawn(rf"^{group}$").last))["x"] <= card["x"] and _right(card) <= _right(frame)
+        )
+
+    def _drawn(self, text: str) -> Locator:
+        return self.page.locator("foreignObject").filter(has_text=re.compile(text))
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """The page of the partitions of `messages`."""
+
+    page: Page
+
+    def open(self) -> None:
+        self.page.goto("/assets/messages?view=partitions")
+        expect(self.page.get_by_text("Partitions Selected")).to_be_visible()
+
+    def count(self, status: str) -> Locator:
+        """Return the box that shows or hides the partitions of a status, and says how many there are."""
+        return self.page.locator("label").filter(has_text=re.compile(rf"^{status} \([\d,]+\)$"))
+
+    def show_only(self, status: str) -> None:
+        for other in sorted(_STATUSES - {status}):
+            self.count(other).click()
+
+    def key(self, partition: str) -> Locator:
+        return self.page.get_by_text(partition, exact=True).last
+
+    def select(self, partition: str) -> None:
+        """Show what is known of one partition."""
+        self.page.goto(f"/assets/messages?view=partitions&partition={partition.replace('/', '%2F')}")
+        expect(self.page.get_by_text("Metadata", exact=True)).to_be_visible()
+
+    def metadata(self, name: str) -> Locator:
+        row = self.page.get_by_role("row").filter(has=self.page.get_by_role("cell", name=name, exact=True))
+        return row.get_by_role("cell").nth(1)
+
+    def materialize(self) -> "LaunchDialog":
+        self.page.get_by_role("button", name="Materialize").first.click()
+        expect(self.page.get_by_text(_LAUNCH)).to_be_visible()
+        return LaunchDialog(self.page)
+
+
+@dataclass(frozen=True)
+class LaunchDialog:
+    """Which partitions to materialize, and how."""
+
+    page: Page
+
+    def choose(self, text: str) -> None:
+        """Take all partitions whose key holds this text."""
+        self.page.get_by_text("Select a partition or create one").click()
+        search = self.page.get_by_placeholder("Filter partitions")
+        search.fill(text)
+        self.page.get_by_text("Select all (").click()
+        search.press("Escape")
+        expect(search).to_be_hidden()
+
+    def choose_all(self, status: str) -> None:
+        self.page.get_by_role("button", name=status, exact=True).click()
+
+    def launch(self, button: str) -> None:
+        self.page.get_by_role("button", name=button, exact=True).click()
+        expect(self.page.get_by_text(_LAUNCH)).to_be_hidden()
+
+    def edit_config(self) -> "ConfigEditor":
+        self.page.get_by_text("Config", exact=True).click()
+        self.page.get_by_role("button", name="Add config").click()
+        expect(self.page.get_by_text("Config Editor")).to_be_visible()
+        return ConfigEditor(self.page)
+
+
+@dataclass(frozen=True)
+class ConfigEditor:
+    """A run's configuration as YAML, beside what may stand there."""
+
+    page: Page
+
+    def write(self, text: str) -> None:
+        self.page.locator(".CodeMirror").last.click()
+        self.page.keyboard.insert_text(text)
+
+    def help(self) -> Locator:
+        """Return what may stand where the cursor is."""
+        return self.page.locator("pre", has_text="/*").last
+
+    def save(self) -> None:
+        self.page.get_by_role("button", name="Save config").click()
+        expect(self.page.get_by_text("Config saved")).to_be_visible()
+
+
+def _box(locator: Locator) -> FloatRect:
+    box = locator.bounding_box()
+    assert box is not None, locator
+    return box
+
+
+def _right(box: FloatRect) -> float:
+    return box["x"] + box["width"]
+
+
+def _at(boxes: dict[str, FloatRect], x: float, *, right: bool) -> str:
+    """Return the one whose right or left edge is at `x`."""
+    [found] = [name for name, box in boxes.items() if abs((_right(box) if right else box["x"]) - x) < _NEAR]
+    return found
