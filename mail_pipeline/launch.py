@@ -60,15 +60,13 @@ def refresh_accounts(instance: dg.DagsterInstance) -> None:
     Raises what the engine raises (StopRun, RetryLater), after the run is stored as failed, and
     KeyboardInterrupt where the run was interrupted or terminated.
     """
-    run = _run(instance, "refresh_accounts", str(uuid.uuid4()))
-    if run.status in _UNWANTED:
-        raise KeyboardInterrupt
+    _run_whole(instance, "refresh_accounts")
     sync_partitions(instance, Settings.from_env().data)
 
 
 def check_tables(instance: dg.DagsterInstance) -> None:
-    """Evaluate all asset checks in a run of the job `check_tables`."""
-    _run(instance, "check_tables", str(uuid.uuid4()))
+    """Evaluate all asset checks in a run of the job `check_tables`. Raises as `refresh_accounts` does."""
+    _run_whole(instance, "check_tables")
 
 
 def run_backfill(
@@ -158,6 +156,12 @@ class _Watched(MailPipelineResource):
         self._asked = time.monotonic()
         if _existing(self._instance, self._run_id).status in _UNWANTED:
             raise dg.DagsterExecutionInterruptedError
+
+
+def _run_whole(instance: dg.DagsterInstance, job: str) -> None:
+    # What stops such a run raises, so one without success was interrupted.
+    if _run(instance, job, str(uuid.uuid4())).status != dg.DagsterRunStatus.SUCCESS:
+        raise KeyboardInterrupt
 
 
 def _run(

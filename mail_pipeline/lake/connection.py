@@ -58,8 +58,8 @@ def open_duckdb() -> duckdb.DuckDBPyConnection:
     for name in _EXTENSIONS:
         connection.load_extension(str(_extension_file(name)))
     connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
-    # Else a scan of the catalog is cut into ranges of row ids that it has looked up before, and loses the rows
-    # that a commit in between has replaced: deleted mail would come back for the length of a statement.
+    # Else a scan of the catalog goes by ranges of row ids, looked up before, and loses the rows that a commit
+    # in between has replaced: deleted rows would come back for the length of a statement.
     connection.execute("SET GLOBAL sqlite_disable_multithreaded_scans = true")
     return connection
 

@@ -1,6 +1,7 @@
 """What a disk may answer, classed by what the caller should do."""
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,9 @@ import duckdb
 from sqlalchemy.exc import SQLAlchemyError
 
 from mail_pipeline.errors import RetryLater, StopRun
+
+_FULL_BELOW = 2**20
+"""Bytes free; SQLite calls a full disk an I/O error where it cannot even make its log."""
 
 
 @contextmanager
@@ -44,12 +48,14 @@ def _database_error(error: Exception, data: Path) -> StopRun | RetryLater | None
     text = str(error).lower()
     if "no space left" in text or "disk is full" in text or "disk full" in text:
         return _full(data)
+    if "disk i/o error" in text:
+        return _full(data) if shutil.disk_usage(data).free < _FULL_BELOW else _broken(data)
     if "readonly database" in text or "read-only" in text or "permission denied" in text:
         return _read_only(data)
     if "unable to open database file" in text:
         return StopRun(
             f"The catalog in {data} cannot be opened",
-            next_step="SQLite keeps its log beside it, so even a reader needs the right to write in that folder. "
+            next_step="SQLite keeps its log beside it, so even a reader needs the right to write there. "
             "Give it to this user; from a read-only disk, copy the folder and read the copy.",
         )
     if "database is locked" in text:
@@ -64,6 +70,13 @@ def _full(data: Path) -> StopRun:
     return StopRun(
         f"The disk that holds {data} is full; everything committed is safe",
         next_step="Free some space, then run the same command again: it goes on where it stopped.",
+    )
+
+
+def _broken(data: Path) -> StopRun:
+    return StopRun(
+        f"The disk that holds {data} answers with an I/O error; everything committed is safe",
+        next_step="Look into the system's log for what is wrong with it, then run the same command again.",
     )
 
 

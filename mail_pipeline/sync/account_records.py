@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
-from mail_pipeline.sync.records import Unreadable, mended, read_count, read_list, read_seconds, read_text
+from mail_pipeline.sync.records import (
+    Unreadable,
+    mended,
+    read_count,
+    read_list,
+    read_object,
+    read_seconds,
+    read_text,
+)
 from mail_pipeline.sync.roles import folder_role
 
 SECRET_FIELDS = frozenset({"settings"})
@@ -55,9 +63,7 @@ def read_folder(record: object, provider: str) -> dict[str, Any]:
 
 
 def _object(record: object) -> dict[str, Any]:
-    if not isinstance(record, dict):
-        raise Unreadable("record: expected an object")
-    fields: dict[str, Any] = mended(record)
+    fields: dict[str, Any] = mended(read_object(record))
     return fields
 
 

@@ -15,6 +15,7 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient, Page
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.account_records import SECRET_FIELDS, read_folder, read_grant
+from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.partition_keys import partition_key, slug, split
 from mail_pipeline.sync.records import TOO_DEEP, Unreadable, identity_of, raw
 from mail_pipeline.sync.rows import arrow_table
@@ -65,7 +66,7 @@ def refresh_grants(settings: Settings) -> GrantsReport:
     Raises StopRun for a missing or wrong key or address, and RetryLater while the API is out of reach.
     """
     settings.require_key()
-    with Lake(settings.data) as lake, NylasClient(settings.api_key, settings.api_uri) as client:
+    with Lake(settings.data) as lake, open_client(settings) as client:
         client.check()
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[tuple[Any, ...]] = []
@@ -94,7 +95,7 @@ def refresh_folders(settings: Settings) -> FoldersReport:
     list did not come whole stay as they are, and the grant is in `failed`. Raises like `refresh_grants`.
     """
     settings.require_key()
-    with Lake(settings.data) as lake, NylasClient(settings.api_key, settings.api_uri) as client:
+    with Lake(settings.data) as lake, open_client(settings) as client:
         client.check()
         grants = [row for row in lake.table(queries.ALL_GRANTS).to_pylist() if row["deleted_at"] is None]
         grants = [row for row in grants if row["status"] == "valid"]

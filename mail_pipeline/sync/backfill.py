@@ -22,13 +22,13 @@ from mail_pipeline.nylas import (
     Cancelled,
     GrantClient,
     GrantRejected,
-    Limits,
     NylasClient,
     ProviderUnavailable,
     Throttled,
 )
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.checkpoints import FAILED, REGISTERED, Checkpoint, newest_checkpoints
+from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.committer import Committer
 from mail_pipeline.sync.leases import LeaseLost, Leases
 from mail_pipeline.sync.listing import BackfillOptions, Listing, has_more
@@ -68,20 +68,10 @@ def backfill(
         stack.callback(leases.close)
         committer = Committer(lake, leases)
         stack.callback(committer.close)
-        client = stack.enter_context(
-            NylasClient(settings.api_key, settings.api_uri, limits=_limits(settings))
-        )
+        client = stack.enter_context(open_client(settings))
         pool = _Pool(lake, leases, committer, client, options or BackfillOptions())
         stack.callback(pool.stop)
         yield from pool.work(keys, settings.workers, on_progress or (lambda _: None))
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        google_units_per_second=settings.google_units_per_second,
-        page_interval=settings.min_page_interval,
-        patience=settings.patience,
-    )
 
 
 @dataclass(slots=True)

@@ -53,10 +53,10 @@ class LeaseLost(RetryLater):
 class Leases:
     """The leases one process holds. Methods may be called from several threads."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, renew_every: float = _RENEW_EVERY) -> None:
         """Open the lease table of a data folder and show, by a file lock, that this process lives.
 
-        Raises StopRun where the folder cannot be written.
+        What is held is renewed every so many seconds. Raises StopRun where the folder cannot be written.
         """
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._living = data / "workers"
@@ -71,7 +71,9 @@ class Leases:
         self._fences: dict[str, int] = {}
         self._mutex = threading.Lock()
         self._closing = threading.Event()
-        self._renewer = threading.Thread(target=self._renew_until_closed, name="lease-renewal", daemon=True)
+        self._renewer = threading.Thread(
+            target=self._renew_until_closed, args=(renew_every,), name="lease-renewal", daemon=True
+        )
         self._renewer.start()
 
     def take(self, grant_id: str) -> int | None:
@@ -148,8 +150,8 @@ class Leases:
         path.unlink(missing_ok=True)
         return True
 
-    def _renew_until_closed(self) -> None:
-        while not self._closing.wait(_RENEW_EVERY):
+    def _renew_until_closed(self, every: float) -> None:
+        while not self._closing.wait(every):
             with self._mutex:
                 held = dict(self._fences)
             with _logged("renew the leases"):

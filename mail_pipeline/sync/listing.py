@@ -8,12 +8,20 @@ from datetime import datetime
 from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, RetryLater, SkipMailbox
-from mail_pipeline.nylas import CursorRejected, GrantClient, MessageQuery, NotFound, Page
+from mail_pipeline.nylas import (
+    CursorRejected,
+    GrantClient,
+    MalformedPage,
+    MessageQuery,
+    NotFound,
+    Page,
+    Unsupported,
+)
 from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, LISTING, PAUSED, REGISTERED, Checkpoint
 from mail_pipeline.sync.committer import Committer, Write
 from mail_pipeline.sync.merge import MessageState, Observation
 from mail_pipeline.sync.progress import Mailbox
-from mail_pipeline.sync.records import DeadLetter, read_messages
+from mail_pipeline.sync.records import DeadLetter, raw, read_messages
 from mail_pipeline.sync.rows import MessageRows
 from mail_pipeline.sync.seen import SeenIds
 
@@ -237,6 +245,13 @@ class Listing:
                 page = self._grant.message(observation.id, folder_id=folder, query_imap=folder is not None)
             except NotFound:
                 # Gone since, or out of reach on this server: its line in the list is what there is.
+                continue
+            except (Unsupported, MalformedPage) as error:
+                # One message the provider chokes on must not keep its mailbox from ever ending.
+                known = raw({"id": observation.id})
+                dead.append(
+                    DeadLetter("message", observation.id, f"body: {error.message}", known, stored=True)
+                )
                 continue
             found, unread = read_messages(page.records, at=page.observed_at, folder=folder)
             fetched += found

@@ -87,8 +87,7 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
     null lists as empty ones; fields the schema does not know stay as they are. Raises Unreadable, or
     UnicodeEncodeError where a text holds a lone surrogate.
     """
-    if not isinstance(record, dict):
-        raise Unreadable(f"record: expected an object, got {_kind(record)}")
+    record = read_object(record)
     identity = record.get("id")
     if not identity:
         raise Unreadable(f"id: expected text, got {'an empty one' if identity == '' else _kind(identity)}")
@@ -106,6 +105,13 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
         # A null body says no more than an absent one: it was not sent.
         fields.pop("body", None)
     return Observation(identity, at, fields, folder)
+
+
+def read_object(record: object) -> dict[str, Any]:
+    """Return a record that is an object. Raises Unreadable."""
+    if not isinstance(record, dict):
+        raise Unreadable(f"record: expected an object, got {_kind(record)}")
+    return record
 
 
 def _anything(value: Any) -> Any:

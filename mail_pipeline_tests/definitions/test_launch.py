@@ -1,6 +1,10 @@
 """Runs in this process: what the commands stand on."""
 
+import gc
 import signal
+import socket
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -115,6 +119,32 @@ def test_a_refresh_that_is_stopped_raises_what_stopped_it_and_leaves_a_failed_ru
 
     [run] = backfilled.instance.get_runs(limit=1)
     assert (run.job_name, run.status) == ("refresh_accounts", dg.DagsterRunStatus.FAILURE)
+
+
+def test_an_interrupted_refresh_ends_the_command_too(backfilled, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("NYLAS_API_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        main = threading.main_thread().ident
+        assert main is not None
+
+        def interrupt_the_first_call() -> None:
+            # Hanging up wakes the caller in case the signal came just before it began to wait.
+            with silent.accept()[0]:
+                signal.pthread_kill(main, signal.SIGINT)
+
+        caller = threading.Thread(target=interrupt_the_first_call)
+        caller.start()
+        with pytest.raises(KeyboardInterrupt):
+            refresh_accounts(backfilled.instance)
+        caller.join()
+    with warnings.catch_warnings():
+        # Nobody else closes the socket of a call that an interrupt tore out of.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+    [run] = backfilled.instance.get_runs(limit=1)
+    assert run.is_finished
+    assert run.status != dg.DagsterRunStatus.SUCCESS
 
 
 def canceled_by(instance: dg.DagsterInstance, act: Callable[[], None]) -> BackfillOutcome:

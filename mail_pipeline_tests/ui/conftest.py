@@ -27,7 +27,7 @@ _OPTIONS = [
     "--disable-sync",
 ]
 SIZE = ViewportSize(width=1400, height=900)
-PATIENCE_MS = 90_000
+PATIENCE_MS = 45_000
 """A backfill's first run begins up to 34 s after the click, and machines are slow."""
 
 
@@ -37,9 +37,11 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(_NAMES)} is installed")
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=path, args=_OPTIONS) as browser:
-            yield browser
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=path, args=_OPTIONS) as browser,
+    ):
+        yield browser
 
 
 @pytest.fixture

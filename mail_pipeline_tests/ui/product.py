@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import requests
 
 from mail_pipeline.simulator import API_KEY, Faults, Fleet, Limits, MailboxSpec, Simulator
 from mail_pipeline.simulator.faults import Facts, Injection

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
 _STATUSES = {"Failed", "Materialized", "Materializing", "Missing"}
+_ASSETS = ("grants", "folders", "messages", "mailboxes")
 _GROUPS = ("accounts", "mail")
 _LAUNCH = "Launch runs to materialize messages"
 _NEAR = 8
@@ -24,7 +25,7 @@ class AssetGraph:
         expect(self.page.get_by_role("button", name="Materialize all")).to_be_visible()
 
     def fill_the_window(self) -> None:
-        """Put all else aside and fit the graph into the window: its cards are then large enough for details."""
+        """Put all else aside and fit the graph into the window, so that its cards show their details."""
         self.page.get_by_role("button", name="Hide navigation").click()
         panel = self.page.get_by_role("button").filter(
             has=self.page.get_by_role("img", name="panel_show_right")
@@ -39,18 +40,17 @@ class AssetGraph:
 
     def arrows(self) -> list[tuple[str, str]]:
         """Return which card each arrow leads from, and to which, from left to right."""
-        assets = ("grants", "folders", "messages", "mailboxes")
-        boxes = {asset: _box(self.card(asset)) for asset in assets}
-        arrows = sorted(map(_box, self.page.locator("path[marker-end]").all()), key=lambda box: box["x"])
-        return [(_at(boxes, arrow["x"], right=True), _at(boxes, _right(arrow), right=False)) for arrow in arrows]
+        cards = {asset: _box(self.card(asset)) for asset in _ASSETS}
+        starts = {asset: _right(box) for asset, box in cards.items()}
+        ends = {asset: box["x"] for asset, box in cards.items()}
+        arrows = sorted(map(_box, self.page.locator("path[marker-end]").all()), key=_right)
+        return [(_at(starts, arrow["x"]), _at(ends, _right(arrow))) for arrow in arrows]
 
-    def group_of(self, asset: str) -> str:
-        card = _box(self.card(asset))
-        return next(
-            group
-            for group in _GROUPS
-            if (frame := _box(self._drawn(rf"^{group}$").last))["x"] <= card["x"] and _right(card) <= _right(frame)
-        )
+    def members(self, group: str) -> list[str]:
+        """Return the assets drawn inside a group's frame."""
+        frame = _box(self._drawn(rf"^{group}$").last)
+        boxes = ((asset, _box(self.card(asset))) for asset in _ASSETS)
+        return [asset for asset, box in boxes if frame["x"] <= box["x"] and _right(box) <= _right(frame)]
 
     def _drawn(self, text: str) -> Locator:
         return self.page.locator("foreignObject").filter(has_text=re.compile(text))
@@ -75,7 +75,11 @@ class Partitions:
             self.count(other).click()
 
     def key(self, partition: str) -> Locator:
-        return self.page.get_by_text(partition, exact=True).last
+        """Return a partition's place in the list: its key, shortened, over a hidden one that is whole."""
+        return self.page.get_by_text(partition, exact=True).first.locator("..")
+
+    def first_key(self, grant: str) -> str:
+        return self.page.get_by_text(re.compile(rf"^{grant}/[^…]+$")).first.inner_text()
 
     def select(self, partition: str) -> None:
         """Show what is known of one partition."""
@@ -133,11 +137,13 @@ class ConfigEditor:
 
     def help(self) -> Locator:
         """Return what may stand where the cursor is."""
-        return self.page.locator("pre", has_text="/*").last
+        return self.page.get_by_role("dialog").last
 
     def save(self) -> None:
         self.page.get_by_role("button", name="Save config").click()
         expect(self.page.get_by_text("Config saved")).to_be_visible()
+        # What was saved is shown, and pushes the button that launches out of the window.
+        self.page.get_by_text("Config", exact=True).click()
 
 
 def _box(locator: Locator) -> FloatRect:
@@ -150,7 +156,7 @@ def _right(box: FloatRect) -> float:
     return box["x"] + box["width"]
 
 
-def _at(boxes: dict[str, FloatRect], x: float, *, right: bool) -> str:
-    """Return the one whose right or left edge is at `x`."""
-    [found] = [name for name, box in boxes.items() if abs((_right(box) if right else box["x"]) - x) < _NEAR]
+def _at(edges: dict[str, float], x: float) -> str:
+    """Return the one whose edge is at `x`."""
+    [found] = [name for name, edge in edges.items() if abs(edge - x) < _NEAR]
     return found

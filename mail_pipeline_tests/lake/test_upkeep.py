@@ -1,0 +1,92 @@
+from dataclasses import replace
+
+import pyarrow as pa
+
+from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.upkeep import tidy, upkeep
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
+from mail_pipeline_tests.lake.letters import STORED, keys, letters
+
+FILES = "SELECT file_count FROM ducklake_table_info('lake') WHERE table_name = ?"
+NUMBERS = [f"{number}" for number in range(12)]
+
+
+def written_one_by_one(lake: Lake) -> None:
+    for number in range(12):
+        with lake.transaction() as transaction:
+            transaction.append("dead_letters", letters("g", number))
+
+
+def files(lake: Lake, table: str) -> int:
+    return int(next(lake.column(FILES, [table])))
+
+
+def test_tidying_merges_small_files_and_keeps_what_is_in_them(lake: Lake):
+    written_one_by_one(lake)
+    assert files(lake, "dead_letters") == 12
+    tidy(lake)
+    assert files(lake, "dead_letters") == 1
+    assert list(lake.column(STORED)) == NUMBERS
+
+
+def test_tidying_again_does_nothing(lake: Lake):
+    written_one_by_one(lake)
+    tidy(lake)
+    before = next(lake.column("SELECT max(snapshot_id) FROM lake.snapshots()"))
+    tidy(lake)
+    assert next(lake.column("SELECT max(snapshot_id) FROM lake.snapshots()")) == before
+
+
+def test_upkeep_keeps_every_row_that_was_not_deleted(lake: Lake):
+    written_one_by_one(lake)
+    with lake.transaction() as transaction:
+        transaction.delete("dead_letters", keys("g", *range(0, 12, 2)))
+    report = upkeep(lake)
+    assert list(lake.column(STORED)) == NUMBERS[1::2]
+    assert report.files["dead_letters"] == 1
+
+
+def test_upkeep_keeps_of_each_mailbox_the_newest_checkpoint(lake: Lake):
+    first = Checkpoint(partition_key="g", grant_id="g")
+    for version in range(1, 6):
+        with lake.transaction() as transaction:
+            both = [
+                replace(first, version=version, pages=version),
+                replace(first, partition_key="h", version=1),
+            ]
+            transaction.append("checkpoints", checkpoint_rows(both[: 2 if version == 1 else 1]))
+    before = newest_checkpoints(lake, ["g", "h"])
+    report = upkeep(lake)
+    assert report.checkpoints_dropped == 4
+    assert newest_checkpoints(lake, ["g", "h"]) == before
+    assert next(lake.column("SELECT count(*) FROM checkpoints")) == 2
+
+
+def test_a_reader_in_its_transaction_is_not_disturbed_by_upkeep(lake: Lake):
+    written_one_by_one(lake)
+    with connect(lake.data) as connection:
+        connection.execute("BEGIN")
+        assert [number for (number,) in connection.execute(STORED).fetchall()] == NUMBERS
+        with lake.transaction() as transaction:
+            transaction.delete("dead_letters", keys("g", *range(12)))
+        upkeep(lake)
+        assert [number for (number,) in connection.execute(STORED).fetchall()] == NUMBERS
+
+
+def test_a_snapshot_of_before_the_upkeep_can_still_be_read(lake: Lake):
+    written_one_by_one(lake)
+    snapshot = next(lake.column("SELECT max(snapshot_id) FROM lake.snapshots()"))
+    with lake.transaction() as transaction:
+        transaction.delete("dead_letters", keys("g", *range(12)))
+    upkeep(lake)
+    past = f"SELECT count(*) FROM dead_letters AT (VERSION => {int(snapshot)})"
+    assert next(lake.column(past)) == 12
+
+
+def test_upkeep_of_an_empty_lake_does_no_harm(lake: Lake):
+    report = upkeep(lake)
+    assert report.checkpoints_dropped == 0
+    assert lake.table("SELECT * FROM mailboxes").equals(
+        pa.Table.from_pylist([], lake.table("SELECT * FROM mailboxes").schema)
+    )
