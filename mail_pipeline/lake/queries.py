@@ -37,11 +37,14 @@ WHERE m.grant_id = $grant
         (m.field_times->>'folders')::BIGINT,
         epoch(m.observed_at)::BIGINT
     ) < $began
-    AND ($since::BIGINT IS NULL OR m.date > to_timestamp($since::BIGINT))
+    AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
     AND m.id NOT IN (SELECT object_id FROM unread WHERE object_id IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM unread WHERE object_id IS NULL)
 """
-"""The messages of a folder whose newest word on that folder is older than the pass that has just ended."""
+"""The messages of a folder whose newest word on that folder is older than the pass that has just ended.
+
+Not those that may have been on it unreadable: a record without a readable id may be any of them.
+"""
 
 MESSAGE_COPIES = """
 SELECT coalesce(sum(copies), 0)::BIGINT, count_if(copies > 1)

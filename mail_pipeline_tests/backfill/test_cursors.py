@@ -66,7 +66,8 @@ def test_a_cursor_given_twice_is_an_error_and_once_mended_the_list_goes_on_from_
     (ended,) = world.backfill([key], page_size=20).values()
     assert ended.state == "complete"
     assert differences(world.stored(), world.served()) == {}
-    assert len(pages(world)) == 5 + 1
+    # The page with the cursor that led nowhere was not stored, so it alone is asked for again.
+    assert sorted(pages(world).values()) == [1, 1, 1, 1, 2]
 
 
 def test_max_pages_stops_each_mailbox_and_the_next_run_goes_on_from_there(serve: Serve) -> None:
@@ -75,7 +76,7 @@ def test_max_pages_stops_each_mailbox_and_the_next_run_goes_on_from_there(serve:
     states = [Counter(each.state for each in run) for run in runs(world, keys, max_pages=2, page_size=12)]
     assert len(states) == 5
     assert states[0]["listing"] >= 2
-    assert states[-1] == {"complete": len(keys)}
+    assert states[-1].keys() == {"complete"}
     assert set(pages(world).values()) == {1}
     assert differences(world.stored(), world.served()) == {}
     assert_steps_are_legal(world)
@@ -98,11 +99,11 @@ def test_going_further_back_fetches_only_what_is_missing(serve: Serve, provider:
         if (since or 0) < reached:
             assert lists
             assert max(newest for each in lists if (newest := each.first_date)) <= reached
-            assert min(oldest for each in lists if (oldest := each.last_date)) > (since or 0)
+            assert min(oldest for each in lists if (oldest := each.last_date)) >= (since or 0)
             reached = since or 0
         else:
             assert lists == []
-        wanted = {key: mail for key, mail in served.items() if (mail.date or 0) > reached}
+        wanted = {key: mail for key, mail in served.items() if (mail.date or 0) >= reached}
         assert differences(world.stored(), wanted) == {}
     assert_steps_are_legal(world)
 
@@ -115,7 +116,7 @@ def test_a_list_that_is_asked_for_less_on_its_way_stops_there_and_can_be_taken_u
     world.backfill([key], max_pages=1, page_size=20)
     (ended,) = world.backfill([key], since=moment(dates[40]), page_size=20).values()
     assert ended.state == "complete"
-    wanted = {identity: mail for identity, mail in served.items() if (mail.date or 0) > dates[40]}
+    wanted = {identity: mail for identity, mail in served.items() if (mail.date or 0) >= dates[40]}
     assert differences(world.stored(), wanted) == {}
     (ended,) = world.backfill([key], page_size=20).values()
     assert ended.state == "complete"
@@ -226,7 +227,7 @@ def test_ending_the_iteration_early_stores_what_was_fetched_and_lets_go_of_the_g
     next(started)
     started.close()  # type: ignore[attr-defined]
     assert threading.active_count() == threads
-    assert {row["state"] for row in world.ledger().values()} == {"complete", "listing"}
+    assert sorted(row["state"] == "complete" for row in world.ledger().values()) == [False, False, True]
     assert {each.state for each in world.backfill(keys, page_size=10).values()} == {"complete"}
     assert set(pages(world).values()) == {1}
     assert differences(world.stored(), world.served()) == {}

@@ -12,6 +12,7 @@ from mail_pipeline.lake.connection import catalog_path, tables_path
 from mail_pipeline.simulator import Fleet, Latency, Limits, MailboxSpec, Simulator
 from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.door import Door
+from mail_pipeline_tests.backfill.history import assert_snapshots_agree, assert_steps_are_legal
 from mail_pipeline_tests.backfill.processes import Backfill
 from mail_pipeline_tests.backfill.world import World, differences
 
@@ -61,6 +62,8 @@ def test_kill_9_at_32_moments_changes_nothing_and_no_stored_page_is_fetched_agai
     assert not stored.intersection(pages_asked(world)[known:])
     assert differences(world.stored(), world.served()) == {}
     assert world.orphans() == {}
+    assert_steps_are_legal(world)
+    assert_snapshots_agree(world)
     assert hits["between fetch and commit"] >= KILLS // 4
     assert hits["inside a commit"] >= KILLS // 8
     print(f"{KILLS} kills: {dict(hits)}")

@@ -27,7 +27,7 @@ _OPTIONS = [
     "--disable-sync",
 ]
 SIZE = ViewportSize(width=1400, height=900)
-PATIENCE_MS = 45_000
+PATIENCE_MS = 90_000
 """A backfill's first run begins up to 34 s after the click, and machines are slow."""
 
 

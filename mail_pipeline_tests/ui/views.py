@@ -90,6 +90,11 @@ class Partitions:
         row = self.page.get_by_role("row").filter(has=self.page.get_by_role("cell", name=name, exact=True))
         return row.get_by_role("cell").nth(1)
 
+    def logs(self) -> Locator:
+        """Show the logs of the failed run of the partition that is selected."""
+        self.page.get_by_text("View logs").click()
+        return self.page.get_by_role("dialog").last
+
     def materialize(self) -> "LaunchDialog":
         self.page.get_by_role("button", name="Materialize").first.click()
         expect(self.page.get_by_text(_LAUNCH)).to_be_visible()

@@ -1,0 +1,159 @@
+"""Grant and folder records: what is kept, what never is, and what makes one unreadable."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail_pipeline.sync.account_records import read_folder, read_grant
+from mail_pipeline.sync.records import Unreadable
+
+
+def test_a_grant_becomes_a_row() -> None:
+    record = {
+        "id": "g",
+        "provider": "google",
+        "email": "a@b.example",
+        "grant_status": "valid",
+        "scope": ["mail.read", "offline"],
+        "created_at": 1_700_000_000,
+        "updated_at": 1_700_000_001,
+        "user_agent": "é",
+        "object": "grant",
+    }
+    assert read_grant(record) == {
+        "id": "g",
+        "provider": "google",
+        "email": "a@b.example",
+        "status": "valid",
+        "scopes": ["mail.read", "offline"],
+        "per_folder": False,
+        "created_at": 1_700_000_000,
+        "updated_at": 1_700_000_001,
+        "extra": '{"user_agent": "é"}',
+    }
+
+
+@pytest.mark.parametrize(
+    ("provider", "per_folder"),
+    [("imap", True), ("yahoo", True), ("icloud", True), ("ews", False), ("microsoft", False), ("new", False)],
+)
+def test_the_imap_family_is_read_folder_by_folder(provider: str, per_folder: bool) -> None:
+    assert read_grant({"id": "g", "provider": provider})["per_folder"] is per_folder
+
+
+def test_a_bare_grant_is_valid_and_of_an_unknown_provider() -> None:
+    row = read_grant({"id": "g", "scope": None})
+
+    assert (row["provider"], row["status"], row["scopes"], row["extra"]) == ("unknown", "valid", [], None)
+
+
+def test_what_opens_an_account_is_not_kept() -> None:
+    row = read_grant({"id": "g", "settings": {"imap_password": "hunter2"}})
+
+    assert "hunter2" not in json.dumps(row)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        (1_700_000_000, 1_700_000_000),
+        ("2023-11-14T22:13:20Z", 1_700_000_000),
+        ("2023-11-14T23:13:20+01:00", 1_700_000_000),
+        ("2023-11-14T22:13:20", 1_700_000_000),
+        (None, None),
+    ],
+)
+def test_dates_come_as_seconds_or_as_text_in_utc(
+    given: object, seconds: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as environment:
+        environment.setenv("TZ", "America/New_York")
+        time.tzset()
+        assert read_grant({"id": "g", "created_at": given})["created_at"] == seconds
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"id": None}, "id: expected text, got nothing"),
+        ({"id": 7}, "id: expected text, got a number"),
+        ({"provider": []}, "provider: expected text, got a list"),
+        ({"email": {}}, "email: expected text, got an object"),
+        ({"grant_status": True}, "grant_status: expected text, got true or false"),
+        ({"scope": 3}, "scope: expected a list, got a number"),
+        ({"scope": [3]}, "scope: expected text, got a number"),
+        ({"created_at": "yesterday"}, "created_at: expected unix seconds or an ISO date, got other text"),
+        ({"updated_at": -1}, "updated_at: expected unix seconds from 0 to"),
+        ({"updated_at": "0001-01-01"}, "updated_at: expected unix seconds from 0 to"),
+    ],
+)
+def test_an_unreadable_grant_names_the_field(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Unreadable) as caught:
+        read_grant({"id": "g", **fields})
+    assert str(caught.value).startswith(reason)
+
+
+def test_a_folder_becomes_a_row() -> None:
+    record = {
+        "id": "f",
+        "grant_id": "g",
+        "name": "Gesendet",
+        "parent_id": "p",
+        "total_count": 7,
+        "unread_count": 0,
+        "attributes": ["\\Sent"],
+        "background_color": "#fff",
+    }
+    assert read_folder(record, "imap") == {
+        "id": "f",
+        "name": "Gesendet",
+        "role": "sent",
+        "parent_id": "p",
+        "total_count": 7,
+        "unread_count": 0,
+        "attributes": ["\\Sent"],
+        "extra": '{"background_color": "#fff"}',
+    }
+
+
+def test_one_attribute_may_come_as_text() -> None:
+    assert read_folder({"id": "f", "attributes": "\\Junk"}, "imap")["role"] == "junk"
+
+
+def test_an_unreadable_folder_names_the_field() -> None:
+    with pytest.raises(Unreadable, match=r"^total_count: expected a whole number, got text$"):
+        read_folder({"id": "f", "total_count": "7"}, "imap")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = [
+    "id",
+    "provider",
+    "email",
+    "scope",
+    "created_at",
+    "name",
+    "attributes",
+    "total_count",
+    "settings",
+    "x",
+]
+
+
+@given(json_values | st.dictionaries(st.sampled_from(NAMES), json_values))
+def test_any_record_is_read_or_unreadable(record: object) -> None:
+    for read in (read_grant, lambda each: read_folder(each, "imap")):
+        try:
+            row = read(record)
+        except Unreadable:
+            continue
+        json.dumps(row, ensure_ascii=False).encode()

@@ -1,0 +1,104 @@
+"""What the environment says is read once, and what is wrong with it is said in full."""
+
+from pathlib import Path
+
+import pytest
+
+from mail_pipeline.errors import StopRun
+from mail_pipeline.settings import US_REGION, Settings
+
+
+def refused(**env: str) -> str:
+    with pytest.raises(StopRun) as caught:
+        Settings.from_env(env)
+    assert caught.value.next_step
+    return str(caught.value)
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_env({}) == Settings(
+        api_key="",
+        api_uri=US_REGION,
+        data=Path("data"),
+        workers=8,
+        google_units_per_second=150.0,
+        min_page_interval=0.2,
+        patience=900.0,
+    )
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    names = (
+        "NYLAS_API_KEY",
+        "NYLAS_API_URI",
+        "MAIL_PIPELINE_DATA",
+        "MAIL_PIPELINE_DATABASE_URL",
+        "MAIL_PIPELINE_WORKERS",
+        "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND",
+        "MAIL_PIPELINE_MIN_PAGE_INTERVAL",
+        "MAIL_PIPELINE_PATIENCE",
+    )
+    assert Settings.from_env(dict.fromkeys(names, "")) == Settings.from_env({})
+
+
+def test_every_variable_is_read() -> None:
+    assert Settings.from_env(
+        {
+            "NYLAS_API_KEY": " nyk_1\n",
+            "NYLAS_API_URI": "http://localhost:8000/",
+            "MAIL_PIPELINE_DATA": "/srv/mail",
+            "MAIL_PIPELINE_WORKERS": "3",
+            "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND": "62.5",
+            "MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0",
+            "MAIL_PIPELINE_PATIENCE": "1.5",
+        }
+    ) == Settings(
+        api_key="nyk_1",
+        api_uri="http://localhost:8000",
+        data=Path("/srv/mail"),
+        workers=3,
+        google_units_per_second=62.5,
+        min_page_interval=0.0,
+        patience=1.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("MAIL_PIPELINE_WORKERS", "0", "a whole number of at least 1"),
+        ("MAIL_PIPELINE_WORKERS", "2.5", "a whole number of at least 1"),
+        ("MAIL_PIPELINE_WORKERS", "many", "a whole number of at least 1"),
+        ("MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND", "0.5", "a number of at least 1"),
+        ("MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND", "nan", "a number of at least 1"),
+        ("MAIL_PIPELINE_MIN_PAGE_INTERVAL", "-0.1", "a number of at least 0"),
+        ("MAIL_PIPELINE_PATIENCE", "inf", "a number of at least 0"),
+        ("MAIL_PIPELINE_PATIENCE", "15 min", "a number of at least 0"),
+    ],
+)
+def test_a_wrong_number_is_named_with_what_was_expected(name: str, text: str, expected: str) -> None:
+    assert refused(**{name: text}).startswith(f"{name} is {text!r}: expected {expected}")
+
+
+@pytest.mark.parametrize("uri", ["api.us.nylas.com", "ftp://api.us.nylas.com", "us"])
+def test_an_address_must_be_one_of_the_web(uri: str) -> None:
+    assert refused(NYLAS_API_URI=uri).startswith("NYLAS_API_URI is not a web address")
+
+
+def test_what_is_not_supported_yet_is_refused_rather_than_ignored() -> None:
+    assert "MAIL_PIPELINE_DATA" in refused(MAIL_PIPELINE_DATA="s3://bucket/mail")
+    message = refused(MAIL_PIPELINE_DATABASE_URL="postgresql://user:hunter2@host/db")
+    assert "MAIL_PIPELINE_DATABASE_URL" in message
+    assert "hunter2" not in message
+
+
+def test_the_key_is_in_no_repr() -> None:
+    assert "nyk_secret" not in repr(Settings(api_key="nyk_secret"))
+
+
+def test_a_missing_key_says_where_to_get_one() -> None:
+    with pytest.raises(StopRun) as caught:
+        Settings().require_key()
+    assert "NYLAS_API_KEY is not set" in str(caught.value)
+    assert "mail-pipeline demo" in str(caught.value)
+    Settings(api_key="nyk").require_key()
