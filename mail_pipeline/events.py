@@ -78,24 +78,25 @@ class MailboxEvents:
 def mailbox_metadata(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue]:
     """Return what people see of a mailbox on its partition. Counts are of its ledger row.
 
+    `messages` are those it stored first, `listed` all it saw: IMAP mail in several folders counts once.
+
     `cursor`, `oldest` and `eta_seconds` are always there, null where there is none; what else is not known is
     left out.
     """
-    always: dict[str, dg.MetadataValue | None] = {
-        "cursor": _text(mailbox.cursor),
-        "oldest": _moment(mailbox.oldest),
-        "eta_seconds": None if mailbox.eta_seconds is None else _float(mailbox.eta_seconds, 0),
-    }
-    known: dict[str, dg.MetadataValue | None] = {
+    told: dict[str, dg.MetadataValue | None] = {
         "state": dg.MetadataValue.text(mailbox.state),
         "provider": dg.MetadataValue.text(mailbox.provider),
         "folder": _text(mailbox.folder_name),
-        "folder_id": _text(mailbox.folder_id),
-        "pages": dg.MetadataValue.int(mailbox.pages),
         "messages": dg.MetadataValue.int(mailbox.messages),
-        "dagster/partition_row_count": dg.MetadataValue.int(mailbox.messages),
+        "listed": dg.MetadataValue.int(mailbox.ids_seen),
         "reported_by_provider": _int(mailbox.reported),
+        "oldest": _moment(mailbox.oldest) or dg.MetadataValue.null(),
         "newest": _moment(mailbox.newest),
+        "pages": dg.MetadataValue.int(mailbox.pages),
+        "cursor": _text(mailbox.cursor) or dg.MetadataValue.null(),
+        "eta_seconds": dg.MetadataValue.null()
+        if mailbox.eta_seconds is None
+        else _float(mailbox.eta_seconds, 0),
         "messages_per_second": _float(mailbox.rate, 1),
         "held_by_quota_until": _moment(mailbox.held_until),
         "requests": dg.MetadataValue.int(mailbox.requests),
@@ -103,11 +104,12 @@ def mailbox_metadata(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue]:
         "quota_units": dg.MetadataValue.int(mailbox.quota_units),
         "dead_letters": dg.MetadataValue.int(mailbox.dead_letters),
         "webhook_before_first_page": dg.MetadataValue.bool(mailbox.subscribed),
+        "folder_id": _text(mailbox.folder_id),
         "reason": _text(mailbox.reason),
         "next_step": _text(mailbox.next_step),
+        "dagster/partition_row_count": dg.MetadataValue.int(mailbox.messages),
     }
-    told = {name: value or dg.MetadataValue.null() for name, value in always.items()}
-    return told | {name: value for name, value in known.items() if value is not None}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _failures_table(failed: list[MailboxProgress]) -> dg.TableMetadataValue:

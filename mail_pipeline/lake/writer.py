@@ -77,7 +77,7 @@ class Lake:
     @contextmanager
     def _reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         # A connection of its own, so that reading and a commit under way do not wait for each other.
-        with self._connection.cursor() as cursor:
+        with disk_errors(self.data), self._connection.cursor() as cursor:
             cursor.execute(f"USE {CATALOG}")
             yield cursor
 

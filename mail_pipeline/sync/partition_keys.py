@@ -1,6 +1,6 @@
 """Partition keys: `GRANT`, `GRANT/FOLDER` and `GRANT/@recent`.
 
-The alphabet is what Dagster's UI takes unquoted in a selection, so that `GRANT/*` can be typed.
+The alphabet is what Dagster takes unquoted wherever a partition can be named.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """A writer whose every transaction adds a dead letter and a checkpoint: readers must see as many of each.
 
-`python -m mail_pipeline_tests.lake.pairs DATA TIMES [INSTEAD]` adds so many pairs. Where INSTEAD is given, each
-transaction also takes away the pair before.
+`python -m mail_pipeline_tests.lake.pairs DATA TIMES [INSTEAD]` adds so many pairs. Where INSTEAD is given,
+each transaction also takes away the pair before.
 """
 
 import sys

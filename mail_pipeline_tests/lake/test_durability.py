@@ -16,6 +16,7 @@ from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import catalog_path, connect, tables_path
 from mail_pipeline.lake.upkeep import tidy, upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.leases import Leases
 from mail_pipeline_tests.lake.letters import STORED, letters
 from mail_pipeline_tests.lake.pairs import COUNTS, write_pairs
 
@@ -70,7 +71,7 @@ def test_every_file_and_its_name_reach_the_disk_before_the_catalog_names_it(
     for path in map(str, new):
         first = calls.index(("write", path))
         synced = calls.index(("sync", path), first)
-        folder = calls.index(("sync", os.path.dirname(path)), synced)
+        folder = calls.index(("sync", str(Path(path).parent)), synced)
         # The log is what a commit of the catalog is written to.
         assert ("write", log) not in calls[first:folder]
         assert ("write", path) not in calls[synced:]
@@ -103,20 +104,18 @@ def test_a_writer_killed_at_any_moment_leaves_whole_transactions(data: Path) -> 
         with Lake(data) as lake:
             tidy(lake)
             write_pairs(lake, 1)
-            assert lake.table(COUNTS).to_pylist()[0].values() >= {left[0] + 1} or True
-            assert sorted(lake.table(COUNTS).to_pylist()[0].values()) == [left[0] + 1] * 2
+            assert list(lake.table(COUNTS).to_pylist()[0].values()) == [left[0] + 1] * 2
 
 
 def test_readers_see_whole_transactions_beside_a_writer_and_upkeep(data: Path) -> None:
     with Lake(data) as lake:
         write_pairs(lake, 1)
-        with subprocess.Popen([*WRITER, str(data), "25", "instead"]) as writer:
-            with connect(data) as reader:
-                while writer.poll() is None:
-                    counts = reader.execute(COUNTS).fetchone()
-                    assert counts is not None
-                    assert counts[0] == counts[1]
-                    tidy(lake)
+        with subprocess.Popen([*WRITER, str(data), "25", "instead"]) as writer, connect(data) as reader:
+            while writer.poll() is None:
+                counts = reader.execute(COUNTS).fetchone()
+                assert counts is not None
+                assert counts[0] == counts[1]
+                tidy(lake)
         assert writer.returncode == 0
         upkeep(lake)
         assert list(lake.column("SELECT object_id FROM dead_letters")) == ["24"]
@@ -143,6 +142,12 @@ def test_a_disk_that_has_become_read_only_stops_the_run(tmp_path: Path) -> None:
             subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
             with pytest.raises(StopRun, match="cannot be"), lake.transaction() as transaction:
                 transaction.append("dead_letters", letters("g", 2))
-            assert list(lake.column(STORED)) == ["1"]
-        with pytest.raises(StopRun, match=r"cannot be .*MAIL_PIPELINE_DATA"):
-            Lake(disk)
+            with pytest.raises(StopRun, match="cannot be"):
+                list(lake.column(STORED))
+            for opened in (Lake, connect, Leases):
+                with pytest.raises(StopRun, match="cannot be"):
+                    opened(disk)
+            subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+            with lake.transaction() as transaction:
+                transaction.append("dead_letters", letters("g", 3))
+            assert list(lake.column(STORED)) == ["1", "3"]
