@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -38,15 +39,16 @@ def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
     folder = _data_folder(data)
     if not catalog_path(folder).exists():
         raise _no_lake(folder)
-    connection = open_duckdb()
-    try:
-        with disk_errors(folder):
-            attach(connection, folder, read_only=True)
-            connection.execute(_READY)
-    except (duckdb.CatalogException, duckdb.InvalidInputException) as error:
-        # Its first writer has not come further yet.
-        connection.close()
-        raise _no_lake(folder) from error
+    with ExitStack() as failed:
+        connection = failed.enter_context(open_duckdb())
+        try:
+            with disk_errors(folder):
+                attach(connection, folder, read_only=True)
+                connection.execute(_READY)
+        except (duckdb.CatalogException, duckdb.InvalidInputException) as error:
+            # Its first writer has not come further yet.
+            raise _no_lake(folder) from error
+        failed.pop_all()
     return connection
 
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-from sqlalchemy.exc import SQLAlchemyError
 
 from mail_pipeline.errors import RetryLater, StopRun
 
@@ -22,8 +21,8 @@ def disk_errors(data: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise _disk_error(error, data) or error from error
-    except (duckdb.Error, SQLAlchemyError) as error:
-        raise _database_error(error, data) or error from error
+    except duckdb.Error as error:
+        raise database_error(error, data) or error from error
 
 
 def _disk_error(error: OSError, data: Path) -> StopRun | None:
@@ -44,7 +43,8 @@ def _disk_error(error: OSError, data: Path) -> StopRun | None:
     return None
 
 
-def _database_error(error: Exception, data: Path) -> StopRun | RetryLater | None:
+def database_error(error: Exception, data: Path) -> StopRun | RetryLater | None:
+    """Return what a database's error means for the data folder; None where it is not the disk's doing."""
     text = str(error).lower()
     if "no space left" in text or "disk is full" in text or "disk full" in text:
         return _full(data)

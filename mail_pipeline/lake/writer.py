@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class Lake:
         with disk_errors(data):
             tables_path(data).mkdir(parents=True, exist_ok=True)
             self._lock = WriteLock(data / "lake" / "write.lock")
-            with self._lock.held():
-                self._connection = open_duckdb()
+            with self._lock.held(), ExitStack() as failed:
+                self._connection = failed.enter_context(open_duckdb())
                 # More would only take turns with the threads that fetch; it costs a fifth more CPU.
                 self._connection.execute("SET threads = 1")
                 # Small rows in the catalog would need a flush that races with readers.
@@ -46,6 +46,7 @@ class Lake:
                     self._connection.execute("CALL lake.set_option('target_file_size', '128MB')")
                 self._synced = set(table_files(tables_path(data), schema.STORED))
                 migrate(self._connection, self._new_transaction)
+                failed.pop_all()
 
     def close(self) -> None:
         """Let go of the lake."""

@@ -114,7 +114,7 @@ def refused(
         step = "List the mailbox again by time or from its start; what is stored stays."
         return Failure(CursorRejected(text, next_step=step))
     if status in (404, 410):
-        step = "It was deleted or moved, or the grant is gone: run the job refresh_accounts, which lists both anew."
+        step = "It was deleted or moved, or the grant is gone: run the job refresh_accounts."
         return Failure(NotFound(text, next_step=step))
     if status in (403, 423):
         reason = "a permission is missing" if status == 403 else "the account is blocked"

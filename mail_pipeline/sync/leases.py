@@ -14,14 +14,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from mail_pipeline.errors import RetryLater
-from mail_pipeline.lake.disk import disk_errors
+from mail_pipeline.lake.disk import database_error, disk_errors
 
 _log = logging.getLogger(__name__)
 
@@ -61,13 +61,15 @@ class Leases:
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._living = data / "workers"
         self._life = FileLock(self._living / f"{self.holder}.lock", thread_local=False)
-        with disk_errors(data):
+        with disk_errors(data), ExitStack() as failed:
             self._living.mkdir(parents=True, exist_ok=True)
             self._engine = _engine(data / "state.sqlite")
+            failed.callback(self._engine.dispose)
             with self._engine.begin() as connection:
                 # `create_all` looks first and creates then; two processes that start together would clash.
                 connection.execute(sa.schema.CreateTable(_leases, if_not_exists=True))
             self._life.acquire(timeout=0)
+            failed.pop_all()
         self._fences: dict[str, int] = {}
         self._mutex = threading.Lock()
         self._closing = threading.Event()
@@ -177,6 +179,15 @@ def _logged(what: str) -> Iterator[None]:
         yield
     except sa.exc.SQLAlchemyError:
         _log.warning("Could not %s", what, exc_info=True)
+
+
+@contextmanager
+def _state_errors(data: Path) -> Iterator[None]:
+    with disk_errors(data):
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            raise database_error(error, data) or error from error
 
 
 def _engine(path: Path) -> sa.Engine:

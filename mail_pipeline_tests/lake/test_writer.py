@@ -143,7 +143,8 @@ json.dump({{"new": new, "synced": synced}}, sys.stdout)
     told = json.loads(done.stdout)
     assert len(told["new"]) == 1
     folder = str(tables_path(tmp_path).resolve() / "main" / "dead_letters")
-    assert told["synced"][:2] == [*told["new"], folder]
+    assert told["synced"][:1] == told["new"]
+    assert folder in told["synced"]
 
 
 def test_a_file_in_the_way_of_the_data_folder_is_named(tmp_path: Path):

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import tables_path
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import COMPLETE, LISTING, Checkpoint, newest_checkpoints
@@ -24,6 +25,7 @@ from mail_pipeline.sync.merge import MessageState, Observation
 from mail_pipeline.sync.records import Body, DeadLetter
 from mail_pipeline.sync.rows import PARTS, MessageRows
 from mail_pipeline.sync.seen import SeenIds
+from mail_pipeline_tests.disks import fill, small_disk
 from mail_pipeline_tests.sync.histories import observations
 from mail_pipeline_tests.sync.leasing import run_out
 
@@ -404,3 +406,25 @@ def test_submitting_waits_while_too_much_waits(mailbox: Mailbox, lake: Lake, com
     submitter.join()
 
     assert futures[-1].result().messages == 13
+
+
+def test_a_full_disk_stops_the_run_and_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk, Lake(disk) as lake:
+        leases = Leases(disk)
+        committer = Committer(lake, leases)
+        mailbox = Mailbox(lake, leases, committer, "g")
+        mailbox.begin("g")
+        last = mailbox.store(page(1, "a"))
+        filler = fill(disk)
+        with pytest.raises(StopRun, match="is full; everything committed is safe"):
+            mailbox.store(page(2, *(f"late {number}" for number in range(2_000)), subject="s"))
+        with pytest.raises(StopRun, match="is full"):
+            mailbox.store(page(3, "behind"))
+        filler.unlink()
+
+        assert [row["id"] for row in mailbox.rows("all_messages")] == ["a"]
+        assert newest_checkpoints(lake, ["g"]) == {"g": last}
+        mailbox.begin("g", version=last.version, messages=last.messages)
+        assert mailbox.store(page(2, "again")).messages == 2
+        committer.close()
+        leases.close()

@@ -139,7 +139,7 @@ def test_a_folder_that_is_gone_is_red_among_green_ones_until_it_is_back(
     expect(partitions.logs()).to_contain_text(
         re.compile(
             r"1 of 9 mailboxes did not get through\. \S+/Trash \(failed\): .* answered 404 .*"
-            r"It was deleted or moved, or the grant is gone: refresh grants and folders"
+            r"It was deleted or moved, or the grant is gone: run the job refresh_accounts"
         )
     )
     take_picture("failure")

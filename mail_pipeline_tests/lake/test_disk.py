@@ -1,0 +1,76 @@
+"""What a disk answers is classed by what to do about it."""
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+import duckdb
+import pytest
+import sqlalchemy as sa
+
+from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
+from mail_pipeline.lake.disk import disk_errors
+
+
+def answer(data: Path, error: Exception) -> None:
+    with disk_errors(data):
+        raise error
+
+
+def os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number), "/somewhere")
+
+
+def sqlite_error(text: str) -> sa.exc.SQLAlchemyError:
+    return sa.exc.OperationalError("UPDATE leases", {}, sqlite3.OperationalError(text))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (os_error(errno.ENOSPC), StopRun, "full"),
+        (os_error(errno.EDQUOT), StopRun, "full"),
+        (os_error(errno.EROFS), StopRun, "cannot be written"),
+        (os_error(errno.EACCES), StopRun, "cannot be written"),
+        (os_error(errno.EPERM), StopRun, "cannot be written"),
+        (os_error(errno.EEXIST), StopRun, "a file stands in its way"),
+        (os_error(errno.ENOTDIR), StopRun, "a file stands in its way"),
+        (os_error(errno.ENOENT), StopRun, "cannot be made"),
+        (duckdb.IOException("Could not write file: No space left on device"), StopRun, "full"),
+        (duckdb.Error("Failed to commit: database or disk is full"), StopRun, "full"),
+        (duckdb.Error("attempt to write a readonly database"), StopRun, "cannot be written"),
+        (duckdb.IOException("Cannot open file: Permission denied"), StopRun, "cannot be written"),
+        (duckdb.Error("unable to open database file"), StopRun, "cannot be opened"),
+        (duckdb.Error("disk I/O error"), StopRun, "I/O error"),
+        (duckdb.Error("Failed to commit: database is locked"), RetryLater, "locked by a program"),
+        (sqlite_error("database or disk is full"), StopRun, "full"),
+        (sqlite_error("attempt to write a readonly database"), StopRun, "cannot be written"),
+        (sqlite_error("database is locked"), RetryLater, "locked by a program"),
+    ],
+    ids=str,
+)
+def test_an_answer_that_is_known_says_the_next_step(
+    tmp_path: Path, error: Exception, kind: type[MailPipelineError], said: str
+) -> None:
+    with pytest.raises(kind, match=said) as caught:
+        answer(tmp_path, error)
+    assert caught.value.next_step
+    assert str(tmp_path) in caught.value.message
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        os_error(errno.EBADF),
+        duckdb.BinderException("no such column"),
+        sqlite_error("no such table"),
+        KeyError(),
+    ],
+    ids=str,
+)
+def test_any_other_comes_as_it_was(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        answer(tmp_path, error)
+    assert caught.value is error
