@@ -59,9 +59,10 @@ class Leases:
         What is held is renewed every so many seconds. Raises StopRun where the folder cannot be written.
         """
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._data = data
         self._living = data / "workers"
         self._life = FileLock(self._living / f"{self.holder}.lock", thread_local=False)
-        with disk_errors(data), ExitStack() as failed:
+        with _state_errors(data), ExitStack() as failed:
             self._living.mkdir(parents=True, exist_ok=True)
             self._engine = _engine(data / "state.sqlite")
             failed.callback(self._engine.dispose)
@@ -84,7 +85,7 @@ class Leases:
         Must be called under the lake's write lock, so that no commit of the holder before is under way.
         """
         now = time.time()
-        with self._engine.begin() as connection:
+        with _state_errors(self._data), self._engine.begin() as connection:
             row = connection.execute(sa.select(_leases).where(_leases.c.grant_id == grant_id)).one_or_none()
             if row is not None and self._is_held(row.holder, row.expires_at, now):
                 return None
@@ -105,7 +106,7 @@ class Leases:
         """
         with self._mutex:
             fence = self._fences.get(grant_id)
-        with self._engine.connect() as connection:
+        with _state_errors(self._data), self._engine.connect() as connection:
             current = connection.execute(
                 sa.select(_leases.c.fence, _leases.c.holder).where(_leases.c.grant_id == grant_id)
             ).one_or_none()

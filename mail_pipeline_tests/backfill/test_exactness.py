@@ -23,6 +23,7 @@ from mail_pipeline.simulator import (
 from mail_pipeline.simulator.fleet import CACHE_DAYS
 from mail_pipeline.simulator.rhythm import DAY
 from mail_pipeline_tests.backfill.conftest import Serve
+from mail_pipeline_tests.backfill.history import assert_steps_are_legal
 from mail_pipeline_tests.backfill.world import Identity, Mail, World, differences, digest
 
 IMAP_FAMILY = {"imap", "yahoo", "icloud"}
@@ -97,6 +98,7 @@ def assert_exact(world: World) -> None:
     assert world.orphans() == {}
     assert_dead_letters(world)
     assert_ledger(world, stored)
+    assert_steps_are_legal(world)
 
 
 def allowed_outcomes(world: World) -> dict[Identity, tuple[Mail | None, ...]]:
