@@ -42,6 +42,21 @@ def os_error(number: int) -> OSError:
     ],
     ids=str,
 )
+def test_an_answer_that_is_known_says_the_next_step(
+    tmp_path: Path, error: Exception, kind: type[MailPipelineError], said: str
+) -> None:
+    with pytest.raises(kind, match=said) as caught:
+        answer(tmp_path, error)
+    assert caught.value.next_step
+    assert str(tmp_path) in caught.value.message
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EINVAL, "Invalid argument"), duckdb.Error("Conversion Error"), KeyError("x")],
+    ids=str,
+)
 def test_any_other_comes_as_it_was(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         answer(tmp_path, error)
