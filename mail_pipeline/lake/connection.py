@@ -59,7 +59,10 @@ def open_duckdb() -> duckdb.DuckDBPyConnection:
     )
     for name in _EXTENSIONS:
         connection.load_extension(str(_extension_file(name)))
-    connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+    connection.execute("SET TimeZone = 'UTC'")
+    # In a notebook without ipywidgets the bar is off, and even switching it off is refused.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
+        connection.execute("SET enable_progress_bar = false")
     # Else a scan of the catalog goes by ranges of row ids, looked up before, and loses the rows that a commit
     # in between has replaced: deleted rows would come back for the length of a statement.
     connection.execute("SET GLOBAL sqlite_disable_multithreaded_scans = true")

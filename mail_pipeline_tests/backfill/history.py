@@ -3,7 +3,6 @@
 import itertools
 from typing import Any
 
-import mail_pipeline
 from mail_pipeline_tests.backfill.world import World
 
 _STEPS = "SELECT * FROM checkpoints ORDER BY partition_key, version"
@@ -32,8 +31,7 @@ FROM told FULL JOIN held USING (grant_id) FULL JOIN bodies USING (grant_id) FULL
 
 def assert_steps_are_legal(world: World) -> None:
     """Hold every checkpoint against the one before it."""
-    with mail_pipeline.connect(world.data) as connection:
-        rows = connection.execute(_STEPS).to_arrow_table().to_pylist()
+    rows = world.connection.execute(_STEPS).to_arrow_table().to_pylist()
     assert rows
     for _, steps in itertools.groupby(rows, key=lambda row: row["partition_key"]):
         before: dict[str, Any] | None = None
@@ -61,12 +59,11 @@ def _assert_follows(before: dict[str, Any] | None, step: dict[str, Any]) -> None
 def assert_snapshots_agree(world: World) -> int:
     """Hold the rows of every snapshot against its checkpoints; return how many snapshots have mail."""
     with_mail = 0
-    with mail_pipeline.connect(world.data) as connection:
-        for (version,) in connection.execute(_SNAPSHOTS).fetchall():
-            counts = connection.execute(_COUNTS, [version] * 4).to_arrow_table().to_pylist()
-            for row in counts:
-                assert row["told"] == row["messages"] == row["ids"]
-                assert row["bodies"] == row["with_body"]
-                assert row["places"] == row["folders"]
-            with_mail += any(row["messages"] for row in counts)
+    for (version,) in world.ask(_SNAPSHOTS):
+        counts = world.connection.execute(_COUNTS, [version] * 4).to_arrow_table().to_pylist()
+        for row in counts:
+            assert row["told"] == row["messages"] == row["ids"]
+            assert row["bodies"] == row["with_body"]
+            assert row["places"] == row["folders"]
+        with_mail += any(row["messages"] for row in counts)
     return with_mail

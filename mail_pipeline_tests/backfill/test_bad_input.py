@@ -278,6 +278,7 @@ def test_a_read_only_data_folder_stops_the_run_and_a_copy_of_it_can_be_read(tmp_
     with mounted(disk, "size=100m"), world(simulator(providers=["google"]), disk / "data") as fixed:
         keys = fixed.register()
         fixed.backfill(keys, max_pages=1, page_size=20)
+        fixed.close()
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         error = stopped(fixed, keys)
         assert "cannot be written" in error.message
@@ -285,7 +286,8 @@ def test_a_read_only_data_folder_stops_the_run_and_a_copy_of_it_can_be_read(tmp_
         with pytest.raises(StopRun, match="copy the folder and read the copy"):
             mail_pipeline.connect(fixed.data)
         shutil.copytree(fixed.data, tmp_path / "copy")
-        assert len(World(fixed.simulator, fixed.url, tmp_path / "copy").stored()) == 20
+        fixed.data = tmp_path / "copy"
+        assert len(fixed.stored()) == 20
 
 
 def test_a_file_where_the_data_folder_should_be_stops_the_run(serve: Serve) -> None:

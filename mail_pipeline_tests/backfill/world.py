@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import duckdb
 
 import mail_pipeline
 from mail_pipeline.settings import Settings
@@ -45,6 +47,7 @@ class World:
     simulator: Simulator
     url: str
     data: Path
+    _open: duckdb.DuckDBPyConnection | None = field(default=None, init=False)
 
     def settings(self, **changes: Any) -> Settings:
         """Return settings that do not slow a test down: no pause between pages, a large quota."""
@@ -92,15 +95,26 @@ class World:
         )
         return {each.partition_key: each for each in ended}
 
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection to the lake that stays open, as a notebook's does."""
+        if self._open is None:
+            self._open = mail_pipeline.connect(self.data)
+        return self._open
+
+    def close(self) -> None:
+        """Close the connection; the next question opens another."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
     def ask(self, statement: str, parameters: object = ()) -> list[tuple[Any, ...]]:
         """Query the lake as a notebook would."""
-        with mail_pipeline.connect(self.data) as connection:
-            return connection.execute(statement, parameters).fetchall()
+        return self.connection.execute(statement, parameters).fetchall()
 
     def ledger(self) -> dict[str, dict[str, Any]]:
         """Return the rows of `mailboxes` by partition key."""
-        with mail_pipeline.connect(self.data) as connection:
-            rows = connection.execute("SELECT * FROM mailboxes").to_arrow_table().to_pylist()
+        rows = self.connection.execute("SELECT * FROM mailboxes").to_arrow_table().to_pylist()
         return {row["partition_key"]: row for row in rows}
 
     def grant_id(self, provider: str) -> str:
@@ -118,8 +132,7 @@ class World:
 
     def stored(self) -> dict[Identity, Mail]:
         """Return every message of the lake; fails where a key is there twice."""
-        with mail_pipeline.connect(self.data) as connection:
-            rows = connection.execute(_STORED).to_arrow_table().to_pylist()
+        rows = self.connection.execute(_STORED).to_arrow_table().to_pylist()
         found = {(row["grant_id"], row["id"]): _mail(row) for row in rows}
         assert len(found) == len(rows)
         return found
@@ -133,7 +146,11 @@ class World:
 def world(simulator: Simulator, data: Path) -> Iterator[World]:
     """Serve a simulator for as long as the block lasts."""
     with simulator.serve() as url:
-        yield World(simulator, url, data)
+        found = World(simulator, url, data)
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 def differences(stored: dict[Identity, Mail], expected: dict[Identity, Mail]) -> dict[Identity, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mail_pipeline.errors import StopRun
-from mail_pipeline.lake.connection import catalog_path, connect, tables_path
+from mail_pipeline.lake.connection import attach, catalog_path, connect, open_duckdb, tables_path
 from mail_pipeline.lake.upkeep import tidy, upkeep
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.leases import Leases
@@ -135,3 +135,30 @@ def test_a_disk_that_has_become_read_only_stops_the_run(tmp_path: Path) -> None:
         with lake.transaction() as transaction:
             transaction.append("dead_letters", letters("g", 3))
         assert list(lake.column(STORED)) == ["1", "3"]
+
+
+def begin(data: Path, *, catalog: bool) -> None:
+    """Come as far with a new lake as a writer that was killed early."""
+    tables_path(data).mkdir(parents=True)
+    catalog_path(data).touch()
+    if catalog:
+        with open_duckdb() as connection:
+            attach(connection, data, read_only=False)
+
+
+@pytest.mark.parametrize("catalog", [False, True])
+def test_a_lake_whose_first_writer_was_killed_early_is_none_yet_and_is_made_by_the_next(
+    tmp_path: Path, catalog: bool
+) -> None:
+    begin(tmp_path, catalog=catalog)
+    with pytest.raises(StopRun, match="There is no lake"):
+        connect(tmp_path)
+
+    with Lake(tmp_path) as lake:
+        write_pairs(lake, 1)
+        options: dict[str, str] = dict(
+            lake.table("SELECT option_name, value FROM lake.options()").to_pandas().itertuples(index=False)
+        )
+        assert list(lake.column("SELECT count(*) FROM messages")) == [0]
+    assert options["parquet_compression"] == "zstd"
+    assert options["data_inlining_row_limit"] == "0"

@@ -130,9 +130,10 @@ def test_an_unreadable_folder_names_the_field() -> None:
         read_folder({"id": "f", "total_count": "7"}, "imap")
 
 
+texts = st.text(st.characters() | st.sampled_from("\ud83d\udc00\0"), max_size=5)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=5,
 )
 NAMES = [
@@ -149,7 +150,7 @@ NAMES = [
 ]
 
 
-@given(json_values | st.dictionaries(st.sampled_from(NAMES), json_values))
+@given(json_values | st.dictionaries(st.sampled_from(NAMES) | texts, json_values))
 def test_any_record_is_read_or_unreadable(record: object) -> None:
     for read in (read_grant, lambda each: read_folder(each, "imap")):
         try:

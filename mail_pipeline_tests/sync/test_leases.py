@@ -13,6 +13,7 @@ import pytest
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.leases import LeaseLost, Leases
+from mail_pipeline_tests.disks import fill, small_disk
 from mail_pipeline_tests.sync.leasing import Worker, run_out
 
 Open = Callable[[], Leases]
@@ -198,6 +199,19 @@ def test_a_lost_lease_says_that_there_is_nothing_to_do() -> None:
     assert str(LeaseLost("g")) == (
         "Another worker has taken over grant g. Nothing to do: that worker goes on from the last stored page."
     )
+
+
+def test_on_a_full_disk_the_run_stops_and_giving_back_does_not_fail(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        mine = Leases(disk)
+        mine.take("g")
+        filler = fill(disk)
+        with pytest.raises(StopRun, match="is full"):
+            mine.take("h")
+        mine.give_back("g")
+        filler.unlink()
+        assert mine.take("h") == 1
+        mine.close()
 
 
 def test_a_folder_that_cannot_be_made_stops_the_run(tmp_path: Path) -> None:

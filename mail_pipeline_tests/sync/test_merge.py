@@ -70,7 +70,7 @@ def expected(events: Sequence[Event]) -> dict[str, Any]:
     shown = max((event.at for event in seen), default=0)
     gone = max((event.at for event in events if isinstance(event, Delete)), default=-1)
     return {
-        "fields": {name: value for name, value in fields.items() if name != "folders"},
+        "fields": shown_as_json(fields),
         "times": times,
         "folders": sorted(folders),
         "observed_at": shown,
@@ -78,9 +78,14 @@ def expected(events: Sequence[Event]) -> dict[str, Any]:
     }
 
 
+def shown_as_json(fields: dict[str, Any]) -> dict[str, str]:
+    """Return fields as what tells 1 from True."""
+    return {name: json.dumps(value) for name, value in fields.items() if name != "folders"}
+
+
 def known(state: MessageState) -> dict[str, Any]:
     return {
-        "fields": {name: value for name, value in state.fields.items() if name != "folders"},
+        "fields": shown_as_json(state.fields),
         "times": state.times,
         "folders": state.folders,
         "observed_at": state.observed_at,
