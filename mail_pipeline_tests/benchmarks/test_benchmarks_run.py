@@ -78,7 +78,7 @@ def test_the_engine_stores_every_message_with_its_body(mailboxes, request, tmp_p
     served = sorted(served_ids(address))
     with mail_pipeline.connect(tmp_path) as connection:
         for table in ("messages", "message_bodies"):
-            stored = connection.execute(f"SELECT grant_id, id FROM {table}").fetchall()  # noqa: S608
+            stored = connection.execute(f"SELECT grant_id, id FROM {table}").fetchall()
             assert sorted(stored) == served
 
 

@@ -205,6 +205,16 @@ def test_a_lone_surrogate_is_repaired_and_the_record_kept_as_it_came() -> None:
     assert json.loads(letter.raw) == record
 
 
+@pytest.mark.parametrize(
+    "record", [{"\ud800": 1}, {"x": {"\ud800": 1}}, {"x": ["\ud800"]}, {"to": [{"name": "\ud800"}]}]
+)
+def test_a_lone_surrogate_is_found_wherever_it_is(record: dict[str, Any]) -> None:
+    (observation,), (letter,) = read_messages([{"id": "m", **record}], at=5)
+
+    assert letter.stored
+    assert "\ufffd" in json.dumps(observation.fields, ensure_ascii=False)
+
+
 @pytest.mark.parametrize("place", ["subject", "body", "thread_id", "id", "unknown"])
 def test_a_record_with_a_lone_surrogate_and_a_wrong_type_is_a_dead_letter(place: str) -> None:
     torn = {"id": "m", place: "a\ud800"}
