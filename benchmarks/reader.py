@@ -38,7 +38,7 @@ class Figures:
     questions: int
     """Asked in all rounds."""
     question_milliseconds: float
-    """What one took on the average, a new connection for every eight included."""
+    """What one took on the average, a new connection for every other one included."""
 
 
 def measure(messages: int, rounds: int) -> list[Figures]:

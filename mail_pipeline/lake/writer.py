@@ -41,6 +41,8 @@ class Lake:
                 attach(self._connection, data, read_only=False)
                 if version_of(self._connection) == 0:
                     self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
+                    # Half the CPU of level 3 for a tenth more bytes.
+                    self._connection.execute("CALL lake.set_option('parquet_compression_level', 1)")
                     self._connection.execute("CALL lake.set_option('data_inlining_row_limit', 0)")
                     # Bounds how long one step of upkeep holds the lock.
                     self._connection.execute("CALL lake.set_option('target_file_size', '128MB')")

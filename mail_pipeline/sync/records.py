@@ -22,10 +22,11 @@ TOO_DEEP = "record: expected an object, got one nested too deeply"
 class Body:
     """A body, told from another by its size in UTF-8 and the first 8 bytes of its SHA-256.
 
-    `text` is None where the body lies in the lake already and only its likeness was read back.
+    `data` is the text in UTF-8, None where the body lies in the lake already and only its likeness was read
+    back.
     """
 
-    text: str | None = field(compare=False, repr=False)
+    data: bytes | None = field(compare=False, repr=False)
     size: int
     hash: int
 
@@ -33,7 +34,7 @@ class Body:
     def of(cls, text: str) -> "Body":
         """Take the measure of a text. Raises UnicodeEncodeError for a lone surrogate."""
         data = text.encode()
-        return cls(text, len(data), int.from_bytes(hashlib.sha256(data).digest()[:8], "big"))
+        return cls(data, len(data), int.from_bytes(hashlib.sha256(data).digest()[:8], "big"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,11 @@ def read_text(name: str, value: Any) -> str | None:
 
 
 def _body(name: str, value: Any) -> Body | None:
-    text = read_text(name, value)
-    return None if text is None else Body.of(text)
+    # Measuring a text encodes it, which finds a lone surrogate as well as reading it would.
+    if isinstance(value, str):
+        return Body.of(value)
+    read_text(name, value)
+    return None
 
 
 def _flag(name: str, value: Any) -> bool | None:

@@ -1,10 +1,11 @@
 """Message states as rows of the lake's tables, and back."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mail_pipeline.lake.schema import TABLES
@@ -48,13 +49,24 @@ class MessageRows:
 def arrow_table(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
     """Return rows, whose values stand in the table's column order, as an Arrow table.
 
-    Times are given in microseconds since 1970, UTC.
+    Times are given in microseconds since 1970, UTC, bodies in UTF-8.
     """
     schema = TABLES[name].arrow
     columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
     return pa.Table.from_arrays(
-        [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+        [_array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
     )
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> Any:
+    if values and isinstance(values[0], bytes):
+        # Arrow would take them one by one into a buffer that it keeps doubling: ten times as dear.
+        offsets = np.zeros(len(values) + 1, np.int32)
+        np.cumsum([len(value) for value in values], out=offsets[1:])
+        return pa.StringArray.from_buffers(
+            len(values), pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(values))
+        )
+    return pa.array(values, kind)
 
 
 def keys(grant_id: str, ids: Iterable[str], *, id_column: str) -> pa.Table:
@@ -167,7 +179,7 @@ def _state(row: dict[str, Any]) -> MessageState:
 
 def _body_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
     body = state.fields.get("body")
-    return [] if body is None or body.text is None else [(grant_id, state.id, body.text)]
+    return [] if body is None or body.data is None else [(grant_id, state.id, body.data)]
 
 
 def _participant_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:

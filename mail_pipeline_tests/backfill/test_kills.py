@@ -69,7 +69,7 @@ def test_kill_9_at_32_moments_changes_nothing_and_no_stored_page_is_fetched_agai
     assert assert_snapshots_agree(world) >= KILLS
     assert hits["between fetch and commit"] >= KILLS // 4
     assert hits["inside a commit"] >= KILLS // 8
-    print(f"{KILLS} kills, {dict(hits)}, {len(pages_asked(world)) - known} pages left for the end")
+    print(f"{KILLS} kills, {dict(hits)}; {len(stored)} pages were stored by then")
 
 
 def wait_until_grown(count: Callable[[], int], by: int) -> None:

@@ -93,7 +93,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_transactions(data: Path) -> 
     chance = random.Random(5)
     for _ in range(3):
         with subprocess.Popen([*WRITER, str(data), "100000"]) as writer:
-            seen = read_until(data, chance.randint(1, 6))
+            seen = read_until(data, chance.randint(1, 4))
             writer.kill()
         with connect(data) as reader:
             left = reader.execute(COUNTS).fetchone()

@@ -112,7 +112,7 @@ def test_a_null_body_was_not_sent_and_an_empty_one_was() -> None:
 def test_a_body_is_known_by_its_size_and_hash() -> None:
     body = Body.of("a\0é")
 
-    assert (body.text, body.size) == ("a\0é", 4)
+    assert (body.data, body.size) == ("a\0é".encode(), 4)
     assert body == Body(None, body.size, body.hash)
     assert body != Body.of("a\0e")
     assert SECRET not in repr(Body.of(SECRET))
