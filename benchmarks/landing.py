@@ -16,7 +16,11 @@ from statistics import median
 
 from benchmarks.processes import Usage, measured, run, serving
 
-CASES = ("imports", "floor", "recipe", "engine, one mailbox", "engine, four mailboxes")
+CASES = ("imports", "open lake", "floor", "recipe", "engine, one mailbox", "engine, four mailboxes")
+"""The first two fetch nothing: what the engine's process takes by itself, and with a lake open."""
+
+_OPEN_LAKE = "import sys, benchmarks.engine, mail_pipeline as m; m.connect(sys.argv[1]).sql('FROM mailboxes').fetchall()"
+_IDLE = ("imports", "open lake")
 _PAGE = 200
 _ENVIRONMENT = {"MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0"}
 
@@ -60,11 +64,19 @@ def _run(case: str, one: str, four: str, data: str) -> Usage:
         return run("benchmarks.floor", one)
     if case == "recipe":
         return run("benchmarks.recipe", one, data)
-    return run("benchmarks.engine", four if "four" in case else one, data, environment=_ENVIRONMENT)
+    address = four if "four" in case else one
+    keys = run("benchmarks.accounts", address, data).answer
+    if case == "open lake":
+        return measured([sys.executable, "-c", _OPEN_LAKE, data])
+    return run("benchmarks.engine", address, data, *keys, environment=_ENVIRONMENT)
 
 
 def _check(case: str, messages: int, usage: Usage) -> None:
-    expected = {"imports": None, "floor": {"pages": -(-messages // _PAGE)}}.get(case, {"messages": messages})
+    expected: dict[str, int] | None = {"messages": messages}
+    if case == "floor":
+        expected = {"pages": -(-messages // _PAGE)}
+    elif case in _IDLE:
+        expected = None
     if usage.answer != expected:
         raise RuntimeError(f"{case}: expected {expected}, got {usage.answer}")
 
@@ -109,7 +121,7 @@ def table(figures: Sequence[Figures]) -> str:
             f"{each.cpu_over_floor:.1f}",
             f"{each.rate_over_recipe:.1f}",
         ]
-        if each.case == "imports":
+        if each.case in _IDLE:
             cells = [cell if place in (0, 2, 3, 5) else "" for place, cell in enumerate(cells)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

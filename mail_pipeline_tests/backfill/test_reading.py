@@ -19,6 +19,9 @@ from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.processes import Backfill
 
 
+COPIES = "SELECT count(*), count(DISTINCT message_id) FROM message_folders"
+
+
 def test_no_statement_sees_half_of_a_commit_that_replaces_rows(tmp_path: Path) -> None:
     answers = []
     with Lake(tmp_path) as lake:
@@ -27,12 +30,13 @@ def test_no_statement_sees_half_of_a_commit_that_replaces_rows(tmp_path: Path) -
         stop = threading.Event()
         writer = threading.Thread(target=replace_rows, args=(lake, stop))
         writer.start()
-        with mail_pipeline.connect(tmp_path) as connection:
-            for _ in range(150):
-                found = connection.execute("SELECT count(*), count(DISTINCT message_id) FROM message_folders")
-                answers.append(found.fetchone())
-        stop.set()
-        writer.join()
+        try:
+            with mail_pipeline.connect(tmp_path) as connection:
+                for _ in range(150):
+                    answers.append(connection.execute(COPIES).fetchone())
+        finally:
+            stop.set()
+            writer.join()
         replaced = lake.table("SELECT max(snapshot_id) AS newest FROM ducklake_snapshots('lake')")
     assert set(answers) == {(1000, 1000)}
     assert replaced.to_pylist()[0]["newest"] > 10
@@ -40,7 +44,8 @@ def test_no_statement_sees_half_of_a_commit_that_replaces_rows(tmp_path: Path) -
 
 def test_a_notebook_that_keeps_asking_sees_whole_commits_only_and_none_of_them_undone(serve: Serve) -> None:
     specs = [
-        MailboxSpec(each, messages=500, body_mean=2000) for each in ("google", "microsoft", "ews", "yahoo")
+        MailboxSpec(each, messages=messages, body_mean=1000, user_folders=1)
+        for each, messages in (("google", 400), ("microsoft", 400), ("ews", 400), ("imap", 200))
     ]
     world = serve(Simulator(Fleet.generate(9, specs), limits=Limits.off(), latency=Latency(base=0.25)))
     keys = world.register()
