@@ -18,7 +18,6 @@ from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.processes import Backfill
 
-
 COPIES = "SELECT count(*), count(DISTINCT message_id) FROM message_folders"
 
 

@@ -1,12 +1,12 @@
 from benchmarks import quota, reader
 
 
-def test_reading_is_measured_in_pairs_at_both_paces():
-    figures = reader.measure(messages=400, rounds=1)
-    assert [each.pace for each in figures] == list(reader.PACES)
-    assert all(each.wall_ratio == each.wall_read / each.wall_alone for each in figures)
-    assert sum(each.questions for each in figures) > 0
-    assert reader.table(figures).count("\n") == 1 + len(figures)
+def test_reading_is_measured_in_pairs():
+    (figures,) = reader.measure(messages=400, rounds=1, paces=["as fast as it goes"])
+    assert figures.wall_ratio == figures.wall_read / figures.wall_alone
+    assert figures.cpu_ratio == figures.cpu_read / figures.cpu_alone
+    assert figures.questions > 0
+    assert "as fast as it goes" in reader.table([figures])
 
 
 def test_the_quota_is_measured_for_each_provider_that_has_one():
