@@ -17,6 +17,9 @@ class Settings:
     api_key: str = field(default="", repr=False)
     api_uri: str = US_REGION
     data: Path = Path("data")
+    database_url: str | None = field(default=None, repr=False)
+    """Where notifications land; None means a SQLite file in the data folder."""
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     workers: int = 8
     google_units_per_second: float = 150.0
     min_page_interval: float = 0.2
@@ -34,12 +37,13 @@ class Settings:
                 "MAIL_PIPELINE_DATA is an address: expected a local folder, the only kind supported so far",
                 next_step="Set it to a folder on this machine, or unset it.",
             )
-        if env.get("MAIL_PIPELINE_DATABASE_URL"):
+        database_url = env.get("MAIL_PIPELINE_DATABASE_URL") or None
+        if database_url and not database_url.startswith("postgresql://"):
             raise StopRun(
-                "MAIL_PIPELINE_DATABASE_URL is set: databases other than the data folder's own SQLite files "
-                "are not supported yet",
-                next_step="Unset it.",
+                "MAIL_PIPELINE_DATABASE_URL is not an address of Postgres: expected postgresql://…",
+                next_step="Mend it, or unset it to land notifications in a SQLite file of the data folder.",
             )
+        secrets = env.get("NYLAS_WEBHOOK_SECRET") or ""
         uri = (env.get("NYLAS_API_URI") or US_REGION).rstrip("/")
         if not uri.startswith(("http://", "https://")):
             raise StopRun(
@@ -50,6 +54,8 @@ class Settings:
             api_key=(env.get("NYLAS_API_KEY") or "").strip(),
             api_uri=uri,
             data=Path(data),
+            database_url=database_url,
+            webhook_secrets=tuple(filter(None, map(str.strip, secrets.split(",")))),
             workers=int(_number(env, "MAIL_PIPELINE_WORKERS", 8, least=1, whole=True)),
             google_units_per_second=_number(env, "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND", 150.0, least=1),
             min_page_interval=_number(env, "MAIL_PIPELINE_MIN_PAGE_INTERVAL", 0.2, least=0),

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 _GROUP_AT_MOST = 16
 _TIDY_EVERY = 64
-_WAITING_AT_MOST = 12
+_WAITING_AT_MOST = 24
 """Pages fetched and not yet stored, in the whole process: what a crash costs, and bounded memory."""
 
 
