@@ -25,9 +25,8 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import LISTING, Checkpoint
 from mail_pipeline.sync.committer import Committer, Write
 from mail_pipeline.sync.leases import Leases
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import read_messages
-from mail_pipeline.sync.rows import MessageRows
 
 _PAGE = 200
 _NOW = 1_760_000_000
@@ -61,13 +60,9 @@ class Target:
 
     def commit_new(self) -> None:
         """Store the next page of messages the lake does not hold."""
-        rows = MessageRows(self._mailbox.grant_id)
-        for observation in self._observations(self._stored):
-            rows.add(MessageState.first(observation))
+        fresh = self._observations(self._stored)
         self._stored += _PAGE
-        self._commit(
-            "new", Write(self._mailbox.grant_id, {"state": LISTING}, fresh=rows.tables(), at=self._at)
-        )
+        self._commit("new", Write(self._mailbox.grant_id, {"state": LISTING}, fresh=fresh, at=self._at))
 
     def commit_known(self) -> None:
         """Store a page of messages the lake holds, seen again later."""

@@ -10,7 +10,20 @@ import click
 from mail_pipeline.cli.options import AS_JSON, DEBUG
 from mail_pipeline.errors import MailPipelineError
 
-_COMMANDS = ("demo", "up", "backfill", "status", "sql", "upkeep", "simulate", "doctor")
+_COMMANDS = (
+    "demo",
+    "up",
+    "backfill",
+    "apply",
+    "reconcile",
+    "status",
+    "sql",
+    "receive",
+    "webhook",
+    "upkeep",
+    "simulate",
+    "doctor",
+)
 
 
 class Failure(click.ClickException):

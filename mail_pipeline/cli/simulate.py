@@ -2,6 +2,8 @@
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -43,6 +45,15 @@ from mail_pipeline.simulator import API_KEY, PROVIDERS, Faults, Fleet, MailboxSp
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File that gets each request as a line of JSON.",
 )
+@click.option(
+    "--live",
+    "rate",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="How many changes a second happen to the mail: it arrives, is read, moved, edited and deleted.",
+)
+@click.option("--webhook-secret", help="What new webhooks are signed with; made from the seed unless given.")
 @click.option("--child", is_flag=True, hidden=True, help="End when standard input does.")
 @json_option
 @debug_option
@@ -54,18 +65,22 @@ def command(
     paths: tuple[Path, ...],
     faults: float,
     log: Path | None,
+    rate: float,
+    webhook_secret: str | None,
     child: bool,
     as_json: bool,
 ) -> None:
     """Serve simulated mailboxes as Nylas would, until Ctrl-C.
 
     Prints NYLAS_API_URI and NYLAS_API_KEY; with these two in its environment every command works on the
-    simulator.
+    simulator. Webhooks created there are told of every change.
     """
     fleet = _fleet(seed, mailboxes, paths)
-    simulator = Simulator(fleet, faults=Faults(rate=faults, seed=seed), log_file=log)
+    simulator = Simulator(
+        fleet, faults=Faults(rate=faults, seed=seed), log_file=log, webhook_secret=webhook_secret, live=True
+    )
     try:
-        with interruptible(), simulator.serve(host, port) as url:
+        with interruptible(), simulator.serve(host, port) as url, _changing(simulator, rate):
             if as_json:
                 print_json({"ok": True, "NYLAS_API_URI": url, "NYLAS_API_KEY": API_KEY, "grants": len(fleet)})
             else:
@@ -82,6 +97,27 @@ def command(
             f"The simulator cannot listen on {host}:{port} ({error.strerror})",
             next_step="Choose another --port; 0 takes a free one.",
         ) from None
+
+
+@contextmanager
+def _changing(simulator: Simulator, rate: float) -> Iterator[None]:
+    """Make so many random changes a second for as long as the block lasts."""
+    ended = threading.Event()
+
+    def change() -> None:
+        steps = simulator.provider.live(simulator.fleet.seed)
+        while not ended.wait(1 / rate):
+            next(steps, None)
+
+    thread = threading.Thread(target=change, name="live", daemon=True)
+    if rate:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if rate:
+            thread.join()
 
 
 def _fleet(seed: int, mailboxes: tuple[str, ...], paths: tuple[Path, ...]) -> Fleet:

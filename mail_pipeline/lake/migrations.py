@@ -8,7 +8,14 @@ from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.transaction import Transaction
 
-STEPS: Mapping[int, Sequence[str]] = {}
+_LIVE = ("notifications", "fetches", "written_beside", "webhooks", "gaps", "reconciliations")
+
+STEPS: Mapping[int, Sequence[str]] = {
+    2: (
+        "ALTER TABLE all_messages ADD COLUMN remains VARCHAR",
+        *(line for name in _LIVE for line in schema.TABLES[name].ddl()),
+    ),
+}
 """For each version after the first, the statements that lead to it from the one before."""
 
 _RECORD = "INSERT INTO schema_versions VALUES (?, now())"

@@ -59,3 +59,53 @@ FROM mailboxes WHERE active AND state <> 'complete' ORDER BY state, partition_ke
 
 DEAD_LETTER_COUNTS = "SELECT count(*), count_if(NOT stored) FROM dead_letters"
 """Records that could not be read, and those of them that were not stored after a repair either."""
+
+NEWEST_BESIDE = "SELECT coalesce(max(batch), 0) FROM written_beside"
+
+BESIDE_SINCE = "SELECT batch, grant_id, message_id FROM written_beside WHERE batch > ?"
+
+KNOWN_GRANTS = "SELECT id, provider, status, deleted_at IS NOT NULL AS gone FROM all_grants"
+
+APPLIED_UP_TO = "SELECT coalesce(max(number), 0) FROM notifications"
+
+NOTIFICATIONS_TO_REPLAY = """
+SELECT number FROM notifications
+WHERE outcome IN ('dead', 'kept') AND ($type::VARCHAR IS NULL OR type = $type OR trigger = $type)
+ORDER BY number
+"""
+
+OF_UNKNOWN_GRANTS = """
+SELECT number FROM notifications
+SEMI JOIN grants ON grants.id = notifications.grant_id
+WHERE outcome = 'dead' AND reason = ? ORDER BY number
+"""
+"""Dead notifications of grants that are known by now."""
+
+FORGET_NOTIFICATIONS = """
+DELETE FROM notifications USING replayed WHERE notifications.number = replayed.number
+"""
+
+FORGET_DEAD_NOTIFICATIONS = """
+DELETE FROM dead_letters USING replayed
+WHERE object = 'notification' AND object_id = replayed.number::VARCHAR
+"""
+
+DUE_FETCHES = """
+SELECT DISTINCT object, grant_id, object_id, folder_id, reason, epoch(not_before)::BIGINT AS not_before
+FROM fetches
+"""
+
+FORGET_FETCHES = """
+DELETE FROM fetches USING fetched
+WHERE fetches.object = fetched.object
+    AND fetches.grant_id IS NOT DISTINCT FROM fetched.grant_id
+    AND fetches.object_id IS NOT DISTINCT FROM fetched.object_id
+    AND fetches.asked_at <= fetched.asked_at
+"""
+"""What was asked for before the request was sent is answered by it; what was asked for later is not."""
+
+BODILESS = """
+SELECT wanted.grant_id, wanted.message_id FROM wanted
+ANTI JOIN message_bodies b ON b.grant_id = wanted.grant_id AND b.id = wanted.message_id
+"""
+"""Of the messages in the table `wanted`, those without a body."""

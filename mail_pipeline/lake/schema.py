@@ -3,24 +3,18 @@
 The DDL, the comments readers see in DuckDB and the column schemas in the Dagster UI all come from here.
 """
 
-from mail_pipeline.lake.table import Column, Table
+from mail_pipeline.lake.books import BOOKS, CHECKPOINT_COLUMNS
+from mail_pipeline.lake.table import GRANT_ID, MESSAGE_ID, OBSERVED_AT, Column, Table, columns
 
-VERSION = 1
+VERSION = 2
 """Schema version this code writes; a lake of a newer one is refused."""
 
 
-def _columns(*columns: tuple[str, str, str]) -> tuple[Column, ...]:
-    return tuple(Column(*column) for column in columns)
-
-
-_GRANT_ID = ("grant_id", "VARCHAR", "The connected account; ids below are unique only within it.")
-_MESSAGE_ID = ("message_id", "VARCHAR", "The message, as in `messages.id`.")
-_OBSERVED_AT = ("observed_at", "TIMESTAMPTZ", "Provider's clock at the newest observation of this row.")
 _RETURNED_AT = ("returned_at", "TIMESTAMPTZ", "When it came back after it had been gone; null for never.")
 _DELETED_AT = ("deleted_at", "TIMESTAMPTZ", "When it was found to be gone; null while it exists.")
 _EXTRA = ("extra", "JSON", "Fields of the API this schema has no column for, as they came.")
 
-_GRANT_COLUMNS = _columns(
+_GRANT_COLUMNS = columns(
     ("id", "VARCHAR", "The grant: one connected account."),
     ("provider", "VARCHAR", "google, microsoft, ews, imap, yahoo, icloud or another name of the API."),
     ("email", "VARCHAR", "Address of the account; null for accounts without one."),
@@ -30,10 +24,10 @@ _GRANT_COLUMNS = _columns(
     ("created_at", "TIMESTAMPTZ", "When the account was connected."),
     ("updated_at", "TIMESTAMPTZ", "When its owner last authenticated; not when it last synced."),
     _EXTRA,
-    _OBSERVED_AT,
+    OBSERVED_AT,
 )
-_FOLDER_COLUMNS = _columns(
-    _GRANT_ID,
+_FOLDER_COLUMNS = columns(
+    GRANT_ID,
     ("id", "VARCHAR", "The folder or label, as messages refer to it."),
     ("name", "VARCHAR", "Name people see."),
     (
@@ -51,10 +45,10 @@ _FOLDER_COLUMNS = _columns(
         "Partition that backfills this folder; null where one pass covers all.",
     ),
     _EXTRA,
-    _OBSERVED_AT,
+    OBSERVED_AT,
 )
-_MESSAGE_COLUMNS = _columns(
-    _GRANT_ID,
+_MESSAGE_COLUMNS = columns(
+    GRANT_ID,
     ("id", "VARCHAR", "Message id of the API, byte for byte; unique within the grant."),
     ("thread_id", "VARCHAR", "Conversation the provider put it in."),
     ("subject", "VARCHAR", "Subject line."),
@@ -71,9 +65,9 @@ _MESSAGE_COLUMNS = _columns(
     ("body_bytes", "BIGINT", "Size of the body in UTF-8; null while no body has been seen."),
     ("body_hash", "UBIGINT", "First 8 bytes of the body's SHA-256, big-endian; tells an edit from a repeat."),
     _EXTRA,
-    _OBSERVED_AT,
+    OBSERVED_AT,
 )
-_MESSAGE_STATE = _columns(
+_MESSAGE_STATE = columns(
     (
         "field_times",
         "VARCHAR",
@@ -81,40 +75,12 @@ _MESSAGE_STATE = _columns(
     ),
     ("folder_times", "JSON", "Unix seconds a folder pass saw (or, negative, missed) the message."),
     _DELETED_AT,
-)
-_CHECKPOINT_COLUMNS = _columns(
-    ("partition_key", "VARCHAR", "The partition: GRANT, GRANT/FOLDER or GRANT/@recent."),
-    ("version", "BIGINT", "Grows by one with each checkpoint of the partition; the newest counts."),
-    ("fence", "BIGINT", "Fencing number of the lease it was written under."),
-    _GRANT_ID,
-    ("folder_id", "VARCHAR", "True id of the folder; null where one pass covers the grant."),
-    ("state", "VARCHAR", "registered, listing, complete, paused or failed."),
-    ("pass", "INTEGER", "How many times the mailbox has been listed from its top."),
-    ("cursor", "VARCHAR", "Cursor of the next page to fetch; null before the first and after the last."),
-    ("listed_before", "TIMESTAMPTZ", "Upper bound the list in progress was asked with; null for none."),
-    ("pages", "BIGINT", "Pages stored in this pass."),
-    ("messages", "BIGINT", "Messages stored by this partition that no other had stored before."),
-    ("ids_seen", "BIGINT", "Messages listed in this pass, repeats included."),
-    ("oldest", "TIMESTAMPTZ", "Oldest date reached in this pass."),
-    ("newest", "TIMESTAMPTZ", "Newest date seen in this pass."),
-    ("since", "TIMESTAMPTZ", "Backfilled no further back than this; null means to the first message."),
-    ("pass_started", "TIMESTAMPTZ", "Provider's clock at the first request of this pass."),
-    ("first_fetch", "TIMESTAMPTZ", "When the first page was ever stored."),
-    ("last_fetch", "TIMESTAMPTZ", "When the last page was stored."),
-    ("requests", "BIGINT", "HTTP requests spent, tries included."),
-    ("body_bytes", "BIGINT", "Bytes of JSON received."),
-    ("quota_units", "BIGINT", "Provider quota units spent, where the API reports them."),
-    ("dead_letters", "BIGINT", "Records that could not be read and lie in dead_letters."),
-    ("subscribed", "BOOLEAN", "A webhook was active before the first page, so nothing fell between."),
-    ("reason", "VARCHAR", "Why it is paused or failed."),
-    ("next_step", "VARCHAR", "What to do about it."),
-    ("until", "TIMESTAMPTZ", "A paused mailbox is tried again after this."),
-    ("updated_at", "TIMESTAMPTZ", "When this checkpoint was written."),
+    ("remains", "VARCHAR", "People and attachments of a message that is gone, should it come back."),
 )
 
 
-def _select(columns: tuple[Column, ...], source: str) -> str:
-    return f"SELECT {', '.join(column.name for column in columns)} FROM {source} WHERE deleted_at IS NULL"
+def _select(shown: tuple[Column, ...], source: str) -> str:
+    return f"SELECT {', '.join(column.name for column in shown)} FROM {source} WHERE deleted_at IS NULL"
 
 
 _MAILBOXES = """
@@ -152,11 +118,11 @@ FROM expected e LEFT JOIN newest n USING (partition_key)
 ORDER BY e.created_at, e.grant_id, e.folder_id IS NOT NULL, e.partition_key
 """
 
-_CHECKPOINTED = {column.name: column for column in _CHECKPOINT_COLUMNS}
+_CHECKPOINTED = {column.name: column for column in CHECKPOINT_COLUMNS}
 _MAILBOX_COLUMNS = (
-    *_columns(
+    *columns(
         ("partition_key", "VARCHAR", "The partition in Dagster: GRANT, GRANT/FOLDER or GRANT/@recent."),
-        _GRANT_ID,
+        GRANT_ID,
         ("provider", "VARCHAR", "Provider of the grant."),
         ("folder_id", "VARCHAR", "True id of the folder; null where one pass covers the grant."),
         ("folder_name", "VARCHAR", "Name people see."),
@@ -190,7 +156,7 @@ STORED = (
     Table(
         "schema_versions",
         "Which versions of this schema the lake has had.",
-        _columns(
+        columns(
             ("version", "INTEGER", "Schema version."),
             ("applied_at", "TIMESTAMPTZ", "When the lake was brought to it."),
         ),
@@ -198,12 +164,12 @@ STORED = (
     Table(
         "all_grants",
         "Connected accounts, gone ones too.",
-        (*_GRANT_COLUMNS, *_columns(_RETURNED_AT, _DELETED_AT)),
+        (*_GRANT_COLUMNS, *columns(_RETURNED_AT, _DELETED_AT)),
     ),
     Table(
         "all_folders",
         "Folders and labels, gone ones too.",
-        (*_FOLDER_COLUMNS, *_columns(_RETURNED_AT, _DELETED_AT)),
+        (*_FOLDER_COLUMNS, *columns(_RETURNED_AT, _DELETED_AT)),
         sorted_by=("grant_id", "id"),
     ),
     Table(
@@ -215,8 +181,8 @@ STORED = (
     Table(
         "message_bodies",
         "Bodies, apart from the rest because they are 27 times its size.",
-        _columns(
-            _GRANT_ID,
+        columns(
+            GRANT_ID,
             ("id", "VARCHAR", "The message, as in `messages.id`."),
             ("body", "VARCHAR", "Body as the provider gave it: HTML where there is some, else plain text."),
         ),
@@ -224,9 +190,9 @@ STORED = (
     Table(
         "message_participants",
         "Who wrote to whom: one row per message, role and position.",
-        _columns(
-            _GRANT_ID,
-            _MESSAGE_ID,
+        columns(
+            GRANT_ID,
+            MESSAGE_ID,
             ("role", "VARCHAR", "from, to, cc, bcc or reply_to."),
             ("position", "INTEGER", "Place in the list, from 0."),
             ("name", "VARCHAR", "Display name in this message."),
@@ -239,9 +205,9 @@ STORED = (
     Table(
         "message_folders",
         "Which message is in which folder now.",
-        _columns(
-            _GRANT_ID,
-            _MESSAGE_ID,
+        columns(
+            GRANT_ID,
+            MESSAGE_ID,
             ("folder_id", "VARCHAR", "The folder, as in `folders.id`."),
         ),
         sorted_by=("grant_id", "folder_id"),
@@ -249,9 +215,9 @@ STORED = (
     Table(
         "attachments",
         "What the API tells of attachments; never their bytes.",
-        _columns(
-            _GRANT_ID,
-            _MESSAGE_ID,
+        columns(
+            GRANT_ID,
+            MESSAGE_ID,
             (
                 "position",
                 "INTEGER",
@@ -267,25 +233,7 @@ STORED = (
         ),
         sorted_by=("grant_id", "message_id"),
     ),
-    Table(
-        "checkpoints",
-        "Each mailbox's way, appended with every commit; `mailboxes` shows the newest.",
-        _CHECKPOINT_COLUMNS,
-    ),
-    Table(
-        "dead_letters",
-        "Records that could not be read, kept raw with the reason.",
-        _columns(
-            _GRANT_ID,
-            ("partition_key", "VARCHAR", "Partition whose page it was on."),
-            ("object", "VARCHAR", "message, folder or grant."),
-            ("object_id", "VARCHAR", "Its id, where that could be read."),
-            ("reason", "VARCHAR", "The field, what was expected and what came."),
-            ("stored", "BOOLEAN", "True where the record was stored after a repair, false where it was not."),
-            ("raw", "VARCHAR", "The record as JSON."),
-            _OBSERVED_AT,
-        ),
-    ),
+    *BOOKS,
 )
 """The tables, in the order in which they are created."""
 

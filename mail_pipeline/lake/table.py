@@ -26,6 +26,16 @@ class Column:
     description: str
 
 
+def columns(*described: tuple[str, str, str]) -> tuple[Column, ...]:
+    """Return columns from their names, types and descriptions."""
+    return tuple(Column(*column) for column in described)
+
+
+GRANT_ID = ("grant_id", "VARCHAR", "The connected account; ids below are unique only within it.")
+MESSAGE_ID = ("message_id", "VARCHAR", "The message, as in `messages.id`.")
+OBSERVED_AT = ("observed_at", "TIMESTAMPTZ", "Provider's clock at the newest observation of this row.")
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """One table or, where `select` is given, one view.

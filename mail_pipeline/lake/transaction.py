@@ -71,10 +71,18 @@ class Transaction:
         """Run a query inside the transaction and return its rows."""
         return self._connection.execute(statement, parameters).fetchall()
 
-    def change(self, table: str, statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-        """Run a statement that writes files of one table, and return its rows."""
+    def given(self, statement: str, **inputs: pa.Table) -> list[tuple[Any, ...]]:
+        """Run a query that names the `inputs` as tables, and return its rows."""
+        with registered(self._connection, inputs):
+            return self.rows(statement)
+
+    def change(
+        self, table: str, statement: str, parameters: Parameters = (), **inputs: pa.Table
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement that writes files of one table and may name the `inputs`; return its rows."""
         self._touch(table)
-        return self.rows(statement, parameters)
+        with registered(self._connection, inputs):
+            return self.rows(statement, parameters)
 
     def _commit(self) -> None:
         # DuckDB does not sync the files it writes, so a COMMIT could outlive them in a power cut.

@@ -1,4 +1,4 @@
-"""The client of the Nylas v3 API: grants, folders and messages as pages."""
+"""The client of the Nylas v3 API: grants, folders and messages as pages, and webhooks."""
 
 from mail_pipeline.nylas.client import NylasClient
 from mail_pipeline.nylas.clock import Cancelled, Clock
@@ -13,12 +13,16 @@ from mail_pipeline.nylas.errors import (
     Throttled,
     Unreachable,
     Unsupported,
+    WebhookRefused,
 )
 from mail_pipeline.nylas.grant import GrantClient, MessageQuery
 from mail_pipeline.nylas.pacing import Limits, Pace
 from mail_pipeline.nylas.pages import Page
+from mail_pipeline.nylas.triggers import TRIGGERS
+from mail_pipeline.nylas.webhooks import Webhook
 
 __all__ = [
+    "TRIGGERS",
     "Cancelled",
     "Clock",
     "CursorRejected",
@@ -37,4 +41,6 @@ __all__ = [
     "Throttled",
     "Unreachable",
     "Unsupported",
+    "Webhook",
+    "WebhookRefused",
 ]

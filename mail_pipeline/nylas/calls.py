@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from mail_pipeline.errors import RetryLater
 from mail_pipeline.nylas.clock import Clock
 from mail_pipeline.nylas.errors import Throttled
-from mail_pipeline.nylas.failures import LATER_STEP, Failure, broken, refused, unreadable
+from mail_pipeline.nylas.failures import Failure, Named, broken, later_step, refused, unreadable
 from mail_pipeline.nylas.pacing import Limits, Pace
 from mail_pipeline.nylas.pages import Envelope, Page, Shape, UnreadableError, read_envelope
 from mail_pipeline.nylas.provider_clock import ProviderClock, http_date
@@ -14,12 +15,15 @@ from mail_pipeline.nylas.quota import LIST_UNITS, MESSAGE_UNITS
 from mail_pipeline.nylas.redaction import shown_request
 from mail_pipeline.nylas.transport import Answer, Transport
 
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
 _UNITS_HEADER = "Nylas-Gmail-Quota-Usage"
+_DONE = frozenset({200, 201, 202, 204})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One GET: what is sent, how it may be shown, and what it is expected to cost."""
+    """One request: what is sent, how it may be shown, and what it is expected to cost."""
 
     path: str
     """Percent-encoded, from `/v3` on."""
@@ -31,6 +35,13 @@ class Request:
     interval: float
     """Least seconds until the grant's next request starts."""
     lists_messages: bool = False
+    method: Method = "GET"
+    body: Mapping[str, Any] | None = None
+    names: Named | None = None
+    """What of the application the path names: a 404 means that this does not exist."""
+    once: str = ""
+    """Set where carrying it out twice would do harm: the next step where nobody knows whether it was
+    carried out. It is sent again only where it certainly was not."""
 
     @property
     def limit(self) -> int | None:
@@ -41,7 +52,11 @@ class Request:
     @property
     def shown(self) -> str:
         """The request without any value that could be mail."""
-        return shown_request(self.shown_path, self.parameters)
+        return shown_request(self.method, self.shown_path, self.parameters)
+
+    def brought(self, status: int) -> bool:
+        """Tell whether an answer of this status is what was asked for."""
+        return status == 200 or (self.method != "GET" and status in _DONE)
 
 
 class Caller:
@@ -88,8 +103,13 @@ class Caller:
             outcome = self._try(request, failures + 1)
             if isinstance(outcome, Page):
                 return outcome
+            # An answer lost because we were told to stop says nothing about the provider.
+            self._clock.check()
             failures += 1
             unreadable_answers += outcome.retry == "few times"
+            if request.once and outcome.retry != "never" and not outcome.undone:
+                outcome.error.next_step = request.once
+                raise outcome.error
             if outcome.unauthorized and self._check_key:
                 self._check_key()
             if outcome.retry == "never" or unreadable_answers > self._limits.malformed_retries:
@@ -112,15 +132,19 @@ class Caller:
         left = self._pace.hold_left
         if left > patience:
             text = f"{request.shown} was not sent: the provider asked for {left:.0f} s of peace"
-            raise Throttled(text, next_step=LATER_STEP, retry_after=left)
+            raise Throttled(text, next_step=later_step(self._application), retry_after=left)
+
+    @property
+    def _application(self) -> bool:
+        return self._check_key is None
 
     def _try(self, request: Request, number: int) -> Page | Failure:
         with self._pace.turn(request.cost, request.interval) as turn:
-            answer = self._transport.get(request.path, request.parameters)
+            answer = self._transport.send(request.method, request.path, request.parameters, request.body)
             if not isinstance(answer, Answer):
-                return broken(request.shown, answer)
+                return broken(request.shown, answer, application=self._application)
             turn.units = self._units(answer, request.cost)
-            if answer.status != 200:
+            if not request.brought(answer.status):
                 failure = self._refused(request, answer)
                 if failure.throttled:
                     turn.units = self._units(answer, 0)
@@ -129,7 +153,7 @@ class Caller:
             try:
                 envelope = read_envelope(answer.body, request.shape)
             except UnreadableError as error:
-                return unreadable(request.shown, answer, error, application=self._check_key is None)
+                return unreadable(request.shown, answer, error, application=self._application)
             self._provider_clock.learn(answer.headers.get("Date"), answer.received)
             turn.units = units = self._units(answer, self._estimate(request, envelope))
             self._pace.served(
@@ -152,7 +176,8 @@ class Caller:
         return refused(
             request.shown,
             answer,
-            application=self._check_key is None,
+            application=self._application,
+            names=request.names,
             cursor_sent="page_token" in request.parameters,
             provider_now=http_date(answer.headers.get("Date")) or self._provider_clock.at(answer.received),
         )

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
+from weakref import WeakSet
 
 from mail_pipeline.nylas.calls import Caller, Request
 from mail_pipeline.nylas.clock import Clock
-from mail_pipeline.nylas.errors import MalformedPage, NoAnswer, Unreachable
+from mail_pipeline.nylas.errors import MalformedPage, NoAnswer, NotFound, Unreachable
 from mail_pipeline.nylas.failures import ADDRESS_STEP
 from mail_pipeline.nylas.grant import GrantClient
 from mail_pipeline.nylas.pacing import Limits, Pace
@@ -16,13 +17,17 @@ from mail_pipeline.nylas.page_size import PageSize
 from mail_pipeline.nylas.pages import Page
 from mail_pipeline.nylas.provider_clock import ProviderClock
 from mail_pipeline.nylas.quota import UnitBudget
-from mail_pipeline.nylas.transport import Transport
+from mail_pipeline.nylas.redaction import shown_grant
+from mail_pipeline.nylas.transport import Transport, encoded
+from mail_pipeline.nylas.webhooks import WebhookCalls
 
 _GRANTS = "/v3/grants"
 _RESCANS = 3
+_LONGEST_WAIT = 3.0
+"""A moment further off than that is no second that is about to end but a wrong clock."""
 
 
-class NylasClient:
+class NylasClient(WebhookCalls):
     """One Nylas application. Thread-safe; one per process, since it knows what each limit has left.
 
     Every method may raise the errors of `nylas.errors`, and Cancelled once it is cancelled.
@@ -37,11 +42,12 @@ class NylasClient:
         self._limits = limits or Limits()
         self._clock = clock or Clock()
         self._provider_clock = ProviderClock(self._clock)
-        self._transport = self._new_transport()
-        self._caller = self._new_caller(
-            self._transport, Pace(self._clock, in_flight=self._limits.other_in_flight), check_key=None
-        )
         self._lock = threading.Lock()
+        self._transports: WeakSet[Transport] = WeakSet()
+        self._transport = self._new_transport()
+        pace = Pace(self._clock, in_flight=self._limits.other_in_flight)
+        self._caller = self._new_caller(self._transport, pace, check_key=None)
+        WebhookCalls.__init__(self, self._caller, self._limits)
         self._grants: dict[str, tuple[Pace, PageSize]] = {}
 
     def check(self) -> None:
@@ -91,6 +97,21 @@ class NylasClient:
             if offset > len(seen) + nameless + self._limits.page_size:
                 raise MalformedPage(f"GET {_GRANTS} repeats itself and does not end", next_step=ADDRESS_STEP)
 
+    def one_grant(self, grant_id: str) -> Page:
+        """Return one grant as a page of one record. Raises NotFound if it is not there."""
+        if not grant_id:
+            raise NotFound(f"GET {_GRANTS}/<grant> needs a grant id, and it is empty")
+        request = Request(
+            path=f"{_GRANTS}/{encoded(grant_id)}",
+            shown_path=f"{_GRANTS}/{shown_grant(grant_id)}",
+            parameters={},
+            shape="object",
+            cost=0,
+            interval=self._limits.application_interval,
+            names="grant",
+        )
+        return self._caller.fetch(lambda: request)
+
     def grant(self, grant_id: str, provider: str) -> GrantClient:
         """Return a client for one grant, to be used in a `with`; `provider` decides its limits.
 
@@ -110,9 +131,20 @@ class NylasClient:
             limits=self._limits,
         )
 
+    def wait_until(self, moment: float) -> None:
+        """Wait until the provider's clock has passed a unix time, some seconds at the most.
+
+        A later request then shows a later state. Raises Cancelled.
+        """
+        self._clock.wait(min(self._provider_clock.left_until(moment), _LONGEST_WAIT))
+
     def cancel(self) -> None:
-        """End every wait of this client and its grants at once with Cancelled."""
+        """End every wait and every request of this client and its grants at once with Cancelled."""
         self._clock.cancel()
+        with self._lock:
+            transports = list(self._transports)
+        for transport in transports:
+            transport.break_off()
 
     def close(self) -> None:
         """Close the connections of the application's own requests."""
@@ -143,7 +175,10 @@ class NylasClient:
         return self._caller.fetch(lambda: request, patience=patience)
 
     def _new_transport(self) -> Transport:
-        return Transport(self._api_key, self._api_uri, clock=self._clock, limits=self._limits)
+        transport = Transport(self._api_key, self._api_uri, clock=self._clock, limits=self._limits)
+        with self._lock:
+            self._transports.add(transport)
+        return transport
 
     def _new_caller(self, transport: Transport, pace: Pace, check_key: Callable[[], None] | None) -> Caller:
         return Caller(

@@ -47,5 +47,14 @@ class Unsupported(SkipMailbox):
     """The provider behind this grant cannot do what was asked (400, 422)."""
 
 
+class WebhookRefused(MailPipelineError):
+    """Nylas would not make or change a webhook: its URL, its triggers or its receiver's answer."""
+
+    def __init__(self, message: str, *, next_step: str = "", triggers: tuple[str, ...] = ()) -> None:
+        """Take also the triggers that the refusal names."""
+        super().__init__(message, next_step=next_step)
+        self.triggers = triggers
+
+
 class CursorRejected(MailPipelineError):
     """The cursor sent is not accepted (any more): resume by time, or list again from the start."""

@@ -19,17 +19,22 @@ from mail_pipeline.nylas.errors import (
     ProviderUnavailable,
     Throttled,
     Unsupported,
+    WebhookRefused,
 )
 from mail_pipeline.nylas.pages import UnreadableError, decode
 from mail_pipeline.nylas.provider_clock import http_date
 from mail_pipeline.nylas.redaction import shown_token
 from mail_pipeline.nylas.transport import Answer, Broken
+from mail_pipeline.nylas.triggers import named_in
 
 Retry = Literal["never", "few times", "patiently"]
+Named = Literal["grant", "webhook"]
 
 _THROTTLED = re.compile(r"rate.?limit|quota|throttl|too.?many.{0,12}requests", re.IGNORECASE)
 _CURSOR = re.compile(r"page[ _-]?token|cursor|skip[ _-]?token", re.IGNORECASE)
 _UNAUTHORIZED = re.compile(r"unauthorized|authentication_error")
+_CHALLENGE = re.compile(r"challenge|verif", re.IGNORECASE)
+_TAKEN = re.compile(r"already|exists|duplicate|unique|in use", re.IGNORECASE)
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _RETRY_AT = re.compile(r"retry after (\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:?\d\d)?)", re.IGNORECASE)
 
@@ -43,6 +48,12 @@ RECONNECT_STEP = (
     "delete the grant. Its backfill goes on from its checkpoint afterwards."
 )
 LATER_STEP = "Nothing stored is lost: run the backfill again later to go on from its checkpoint."
+AGAIN_STEP = "Nothing stored is lost: try it again later."
+WEBHOOKS_STEP = "`mail-pipeline webhook status` shows the webhooks there are."
+RECEIVER_STEP = (
+    "Start `mail-pipeline receive`, see that the internet reaches its path /webhooks/nylas at exactly this "
+    "https address (Nylas blocks ngrok), and try again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +68,19 @@ class Failure:
     too_slow: bool = False
     unauthorized: bool = False
     """401 on a grant: only asking the key's own list tells whether grant or key is at fault."""
+    undone: bool = False
+    """The request was certainly not carried out, and what it asked for may be asked for again."""
 
 
-def broken(shown: str, exchange: Broken) -> Failure:
+def later_step(application: bool) -> str:
+    """Return the next step where only time helps; `application`: no mailbox was asked for."""
+    return AGAIN_STEP if application else LATER_STEP
+
+
+def broken(shown: str, exchange: Broken, *, application: bool = False) -> Failure:
     """Judge an exchange without an answer: worth trying again patiently."""
-    error = NoAnswer(f"{shown} {exchange.reason}", next_step=LATER_STEP)
-    return Failure(error, "patiently", too_slow=exchange.too_slow)
+    error = NoAnswer(f"{shown} {exchange.reason}", next_step=later_step(application))
+    return Failure(error, "patiently", too_slow=exchange.too_slow, undone=exchange.unsent)
 
 
 def unreadable(shown: str, answer: Answer, why: UnreadableError, *, application: bool) -> Failure:
@@ -78,12 +96,18 @@ def unreadable(shown: str, answer: Answer, why: UnreadableError, *, application:
 
 
 def refused(
-    shown: str, answer: Answer, *, application: bool, cursor_sent: bool, provider_now: float
+    shown: str,
+    answer: Answer,
+    *,
+    application: bool,
+    cursor_sent: bool,
+    provider_now: float,
+    names: Named | None = None,
 ) -> Failure:
     """Judge an answer other than 200 by its status first, then by what its error says.
 
-    `application`: the request was about the application (the key), not about a grant.
-    (reference: nylas-api 1.2)
+    `application`: the request was about the application (the key), not about a grant's mail; `names`
+    what of it the path names. (reference: nylas-api 1.2)
     """
     status, details, shaped = answer.status, *_details(answer.body)
     text = _said(shown, answer, details)
@@ -91,10 +115,10 @@ def refused(
     wait = _wait(answer.headers.get("Retry-After"), words, provider_now)
 
     if status == 429 or (status == 403 and _THROTTLED.search(words)) or _folders_throttled(answer):
-        step = f"The provider's quota is used up for now. {LATER_STEP}"
-        return Failure(Throttled(text, next_step=step), "patiently", wait=wait, throttled=True)
+        step = f"The provider's quota is used up for now. {later_step(application)}"
+        return Failure(Throttled(text, next_step=step), "patiently", wait=wait, throttled=True, undone=True)
     if status == 408 or status >= 500:
-        error = ProviderUnavailable(text, next_step=LATER_STEP)
+        error = ProviderUnavailable(text, next_step=later_step(application))
         return Failure(error, "patiently", wait=wait, too_slow=status == 504)
     if status == 401 or (status == 400 and _UNAUTHORIZED.search(str(details.get("type")))):
         if application:
@@ -105,7 +129,10 @@ def refused(
     if application:
         if status == 403 and shaped:
             return Failure(KeyRejected(text, next_step=REGION_STEP))
-        return Failure(NotNylas(text, next_step=ADDRESS_STEP))
+        if shaped and names == "webhook":
+            return Failure(_webhook_refused(status, text, words))
+        if not shaped or names is None:
+            return Failure(NotNylas(text, next_step=ADDRESS_STEP))
     if not shaped:
         # A gateway's own page. Taken at its word, its 404 would look like a deleted message.
         why = UnreadableError("expected a Nylas error, an object at $.error")
@@ -121,6 +148,20 @@ def refused(
         return Failure(GrantRejected(f"{text}: {reason}", next_step=RECONNECT_STEP))
     step = "The provider behind this grant cannot do this; give Nylas' support the request id."
     return Failure(Unsupported(text, next_step=step))
+
+
+def _webhook_refused(status: int, text: str, words: str) -> MailPipelineError:
+    if status in (404, 405, 410):
+        return NotFound(f"{text}: there is no such webhook", next_step=WEBHOOKS_STEP)
+    if triggers := named_in(words):
+        step = "Leave out what your application does not have: --without TRIGGER."
+        return WebhookRefused(text, next_step=step, triggers=triggers)
+    if _CHALLENGE.search(words):
+        text = f"{text}: the receiver did not answer Nylas' challenge"
+        return WebhookRefused(text, next_step=RECEIVER_STEP)
+    if _TAKEN.search(words):
+        return WebhookRefused(f"{text}: this URL seems to have a webhook", next_step=WEBHOOKS_STEP)
+    return WebhookRefused(text, next_step=RECEIVER_STEP)
 
 
 def _details(body: bytes) -> tuple[Mapping[str, Any], bool]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
-Shape = Literal["array", "object"]
+Shape = Literal["array", "object", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +47,26 @@ class UnreadableError(Exception):
 
 
 def read_envelope(body: bytes, shape: Shape) -> Envelope:
-    """Read `{"request_id", "data", "next_cursor"}` whose data is an array, or one object.
+    """Read `{"request_id", "data", "next_cursor"}` whose data is an array, one object, or no matter.
 
     Only an absent, null or empty `next_cursor` ends a list (reference: nylas-api 3.3).
     Raises UnreadableError.
     """
+    if shape == "nothing" and not body:
+        return Envelope([], None, "", None)
     answer = decode(body)
     if not isinstance(answer, dict):
-        raise UnreadableError(f"expected an object at $, found {_kind(answer)}")
-    if "data" not in answer:
+        raise UnreadableError(f"expected an object at $, found {kind(answer)}")
+    if shape == "nothing":
+        answer = {"request_id": answer.get("request_id"), "data": []}
+    elif "data" not in answer:
         raise UnreadableError(f"expected an {shape} at $.data, found nothing")
     data = answer["data"]
-    if not isinstance(data, list if shape == "array" else dict):
-        raise UnreadableError(f"expected an {shape} at $.data, found {_kind(data)}")
+    if not isinstance(data, dict if shape == "object" else list):
+        raise UnreadableError(f"expected an {shape} at $.data, found {kind(data)}")
     cursor = answer.get("next_cursor")
     if cursor is not None and not isinstance(cursor, str):
-        raise UnreadableError(f"expected a string or null at $.next_cursor, found {_kind(cursor)}")
+        raise UnreadableError(f"expected a string or null at $.next_cursor, found {kind(cursor)}")
     request_id = answer.get("request_id")
     limit = answer.get("limit")
     return Envelope(
@@ -87,7 +91,8 @@ def decode(body: bytes) -> Any:
     raise UnreadableError(f"expected JSON at $, found {_text_kind(body)}")
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """Return what a decoded value is, without saying what it holds."""
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
 

@@ -57,6 +57,16 @@ class ProviderClock:
                 return self._clock.time() - (now - monotonic)
             return monotonic + known - _DRIFT * max(0.0, now - monotonic)
 
+    def left_until(self, moment: float) -> float:
+        """Return the seconds until the provider's clock has surely passed a unix time, 0 once it has.
+
+        Also 0 before the first `Date` header: the wall clock proves nothing.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            known = self._offset_at(now)
+            return 0.0 if known is None else max(0.0, moment - (now + known))
+
     def _offset_at(self, monotonic: float) -> float | None:
         if self._offset is None:
             return None

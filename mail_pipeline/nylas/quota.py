@@ -60,7 +60,17 @@ class UnitBudget:
         pages = math.ceil(window / self.cost(wanted))
         if pages >= _PAGES_PER_WINDOW_ENOUGH:
             return wanted
-        return max(1, min(wanted, int((window / pages - LIST_UNITS) // self._message_units)))
+        room = (window - self._singles()) / pages - LIST_UNITS
+        return max(1, min(wanted, int(room // self._message_units)))
+
+    def _singles(self) -> int:
+        """Return the units to leave for messages fetched one by one, going by those of the last minute.
+
+        In a window that pages fill to its edge, each of them would wait for a page to leave it.
+        """
+        single = self.cost(1)
+        spent = sum(units for _, units in self._ended if units <= single)
+        return spent + single if spent else 0
 
     def wait(self, now: float, cost: int) -> float:
         """Return the seconds until a request of `cost` units may start; 0 or less: now.

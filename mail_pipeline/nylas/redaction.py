@@ -20,7 +20,7 @@ def shown_token(value: object) -> str:
     return value if isinstance(value, str) and _TOKEN.fullmatch(value) else ""
 
 
-def shown_request(path: str, parameters: Iterable[str]) -> str:
+def shown_request(method: str, path: str, parameters: Iterable[str]) -> str:
     """Return `GET path?name&name`: a path made to be shown, and the names alone of the parameters."""
     query = "&".join(parameters)
-    return f"GET {path}?{query}" if query else f"GET {path}"
+    return f"{method} {path}?{query}" if query else f"{method} {path}"

@@ -1,15 +1,18 @@
 """One HTTP exchange with the API: what came back, or in plain words why nothing did."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import TracebackType
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 import urllib3
 
 from mail_pipeline.nylas.clock import Clock
+from mail_pipeline.nylas.connections import BreakableAdapter
 from mail_pipeline.nylas.errors import KeyRejected, NotNylas
 from mail_pipeline.nylas.pacing import Limits
 
@@ -35,6 +38,8 @@ class Broken:
     reason: str
     too_slow: bool = False
     """A smaller page might have come in time."""
+    unsent: bool = False
+    """No connection came about: the server certainly did nothing."""
 
 
 class Transport:
@@ -51,7 +56,9 @@ class Transport:
         self._base = _base(api_uri)
         self._clock = clock
         self._limits = limits
+        self._adapter = BreakableAdapter()
         self._session = requests.Session()
+        self._session.mount(self._base, self._adapter)
         environment = self._session.merge_environment_settings(self._base, {}, True, None, None)
         self._verify = environment["verify"] or True
         self._cert = environment["cert"]
@@ -70,13 +77,27 @@ class Transport:
 
     def get(self, path: str, parameters: Mapping[str, str | int]) -> Answer | Broken:
         """Send one GET below the address; `path` is already percent-encoded. Raises nothing."""
+        return self.send("GET", path, parameters)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str | int],
+        body: Mapping[str, Any] | None = None,
+    ) -> Answer | Broken:
+        """Send one request, with `body` as JSON where there is one. Raises nothing."""
         request = self._template.copy()
+        request.method = method
+        if body is not None:
+            request.prepare_body(json.dumps(body).encode(), None)
+            request.headers["Content-Type"] = "application/json"
         query = urlencode(parameters, quote_via=quote, safe="", errors="surrogatepass")
         request.url = f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
         limits = self._limits
         sent = self._clock.monotonic()
         try:
-            response = self._session.get_adapter(self._base).send(
+            response = self._adapter.send(
                 request,
                 stream=True,
                 timeout=(limits.connect_timeout, limits.read_timeout),
@@ -86,12 +107,16 @@ class Transport:
             )
             received = self._clock.monotonic()
             with response:
-                body = self._read(response.raw, sent)
-                if isinstance(body, Broken):
-                    return body
-                return Answer(response.status_code, response.headers, body, sent, received)
+                content = self._read(response.raw, sent)
+                if isinstance(content, Broken):
+                    return content
+                return Answer(response.status_code, response.headers, content, sent, received)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return _broken(error)
+
+    def break_off(self) -> None:
+        """End the exchanges under way, and each to come, with Broken."""
+        self._adapter.break_off()
 
     def close(self) -> None:
         """Close the pool's connections."""
@@ -136,13 +161,13 @@ def _broken(error: Exception) -> Broken:
         nested = getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
         reason = nested if isinstance(nested, Exception) else reason.__cause__
     if "NameResolution" in seen or "gaierror" in seen:
-        return Broken("could not be sent: the host's name is unknown")
+        return Broken("could not be sent: the host's name is unknown", unsent=True)
     if "SSL" in seen or "Certificate" in seen:
         return Broken("could not be sent: no trusted TLS connection")
     if "ProxyError" in seen:
         return Broken("could not be sent: the proxy does not answer")
     if "NewConnection" in seen or "ConnectTimeout" in seen:
-        return Broken("could not be sent: nothing accepts connections there")
+        return Broken("could not be sent: nothing accepts connections there", unsent=True)
     if "Timeout" in seen:
         return Broken("got no answer in time", too_slow=True)
     if "Decode" in seen:

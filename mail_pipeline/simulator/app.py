@@ -1,11 +1,11 @@
-"""The HTTP face: routes, the key, faults and limits around each call, the log, and a door for tests."""
+"""The HTTP face: routes, the key, faults and limits around each call, the log."""
 
 import asyncio
 import gzip
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from email.utils import formatdate
 from secrets import compare_digest
 from typing import Any
@@ -15,19 +15,21 @@ import orjson
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mail_pipeline.simulator.answers import Answer, foreign_page, refusal, spoil
 from mail_pipeline.simulator.faults import Facts, Fault, Faults, Injection
 from mail_pipeline.simulator.limits import Latency, Meter
+from mail_pipeline.simulator.live import LiveMailbox
 from mail_pipeline.simulator.log import LoggedRequest, RequestLog
-from mail_pipeline.simulator.mailboxes import Mailbox, truth
-from mail_pipeline.simulator.problems import ApiError, grant_expired, key_refused
+from mail_pipeline.simulator.problems import ApiError, bad_request, grant_expired, key_refused
 from mail_pipeline.simulator.service import Result, Service
+from mail_pipeline.simulator.webhooks import Webhooks
 
 _JSON = "application/json"
+_WEBHOOKS = frozenset({"webhooks", "webhook", "rotate"})
 _GZIP_FROM = 200
 
 
@@ -54,8 +56,9 @@ class Wiring:
     faults: Faults
     latency: Latency
     log: RequestLog
+    webhooks: Webhooks
+    doors: Sequence[Route]
     api_key: str
-    clock_skew: float
     compress: bool
 
 
@@ -76,34 +79,15 @@ def create_app(wiring: Wiring) -> Starlette:
         Route(f"{grant}/folders/{{id}}", api("folder"), methods=["GET"]),
         Route(mail, api("messages"), methods=["GET"]),
         Route(f"{mail}/{{id}}", api("message"), methods=["GET"]),
-        *_control(wiring),
+        Route("/v3/webhooks", api("webhooks"), methods=["GET", "POST"]),
+        Route("/v3/webhooks/rotate-secret/{id}", api("rotate"), methods=["POST"]),
+        Route("/v3/webhooks/{id}/rotate-secret", api("rotate"), methods=["PUT"]),
+        Route("/v3/webhooks/{id}", api("webhook"), methods=["GET", "PUT", "DELETE"]),
+        *wiring.doors,
         # Everything else is logged too, and refused as the API refuses.
         Route("/{rest:path}", api(""), methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
     return Starlette(routes=routes, middleware=[Middleware(EncodedPaths)])
-
-
-def _control(wiring: Wiring) -> list[Route]:
-    """Return the routes tests in another process read: no key, since they are not Nylas'."""
-
-    async def requests(request: Request) -> Response:
-        after = request.query_params.get("after", "0")
-        if not after.isdecimal():
-            return Response("after must be a whole number", 400)
-        entries = [asdict(entry) for entry in wiring.log.entries(int(after))]
-        return Response(orjson.dumps(entries), media_type=_JSON)
-
-    async def true_mail(request: Request) -> Response:
-        mailbox = wiring.service.fleet.find(unquote(request.path_params["grant"]))
-        if mailbox is None:
-            return Response(status_code=404)
-        return StreamingResponse(_lines(mailbox), media_type="application/x-ndjson")
-
-    return [Route("/simulator/requests", requests), Route("/simulator/truth/{grant}", true_mail)]
-
-
-def _lines(mailbox: Mailbox) -> Iterator[bytes]:
-    return (orjson.dumps(message) + b"\n" for message in truth(mailbox))
 
 
 class _Exchange:
@@ -114,15 +98,16 @@ class _Exchange:
         self._request = request
         self._operation = operation
         self._arrived = time.time()
+        self._now = wiring.service.world.clock.now()
         self._number = wiring.log.next_number()
         self._request_id = str(uuid.UUID(int=self._number, version=4))
         self._path = request.scope["path"]
         self._params = dict(request.query_params)
-        self._mailbox: Mailbox | None = None
+        self._mailbox: LiveMailbox | None = None
         self._injection: Injection | None = None
         self._headers = {
             "x-request-id": self._request_id,
-            "Date": formatdate(self._now(), usegmt=True),
+            "Date": formatdate(self._now, usegmt=True),
             "Content-Type": _JSON,
         }
 
@@ -157,11 +142,13 @@ class _Exchange:
 
     def _begin(self) -> tuple[int, bytes, str] | None:
         """Find the grant; let a fault take the call's place, by an ApiError or an answer that is no JSON."""
-        if self._operation != "grants":
-            self._mailbox = self._wiring.service.mailbox(self._segment("grant"))
+        service = self._wiring.service
+        if self._operation not in {"grants", *_WEBHOOKS}:
+            with service.world.lock:
+                self._mailbox = service.mailbox(self._segment("grant"))
         self._injection = injection = self._wiring.faults.decide(self._facts())
         if injection is not None:
-            error = refusal(injection, self._now())
+            error = refusal(injection, self._now)
             if error is not None:
                 raise error
             return foreign_page(injection.fault)
@@ -176,7 +163,7 @@ class _Exchange:
         else:
             turn = wiring.meter.mailbox_call(mailbox.grant, self._limit() or 1)
         with turn:
-            result = self._dispatch(mailbox)
+            result = await self._found(mailbox)
             if mailbox is not None and self._operation != "grant":
                 self._meter(mailbox, result)
             seconds = wiring.latency.base + wiring.latency.per_message * result.count
@@ -184,8 +171,33 @@ class _Exchange:
                 await asyncio.sleep(seconds)
         return result
 
-    def _dispatch(self, mailbox: Mailbox | None) -> Result:
-        service, params, now = self._wiring.service, self._params, time.monotonic()
+    async def _found(self, mailbox: LiveMailbox | None) -> Result:
+        if self._operation in _WEBHOOKS:
+            body = await self._request.body()
+            # A challenge takes as long as the one who is asked.
+            return await asyncio.to_thread(self._webhook, body)
+        with self._wiring.service.world.lock:
+            return self._dispatch(mailbox)
+
+    def _webhook(self, body: bytes) -> Result:
+        webhooks, method = self._wiring.webhooks, self._request.method
+        if self._operation == "webhooks":
+            if method == "POST":
+                return Result({"data": webhooks.create(_decoded(body)).record(with_secret=True)})
+            records = [webhook.record() for webhook in webhooks]
+            return Result({"data": records}, len(records))
+        webhook_id = self._segment("id")
+        if self._operation == "rotate":
+            return Result({"data": webhooks.rotate(webhook_id).record(with_secret=True)})
+        if method == "DELETE":
+            webhooks.delete(webhook_id)
+            return Result({"data": {"status": "success"}})
+        if method == "PUT":
+            return Result({"data": webhooks.update(webhook_id, _decoded(body)).record()})
+        return Result({"data": webhooks.find(webhook_id).record()})
+
+    def _dispatch(self, mailbox: LiveMailbox | None) -> Result:
+        service, params, now = self._wiring.service, self._params, self._now
         if mailbox is None:
             return service.grants(params)
         if self._operation == "grant":
@@ -199,7 +211,7 @@ class _Exchange:
         repeat = self._injection is not None and self._injection.fault is Fault.REPEATED_RECORDS
         return service.messages(mailbox, self._path, params, now, repeat_records=repeat)
 
-    def _meter(self, mailbox: Mailbox, result: Result) -> None:
+    def _meter(self, mailbox: LiveMailbox, result: Result) -> None:
         provider, meter = mailbox.grant.provider, self._wiring.meter
         if provider == "google":
             units = meter.limits.google_units(self._operation, result.count)
@@ -228,7 +240,7 @@ class _Exchange:
                 method=self._request.method,
                 path=self._path,
                 operation=self._operation,
-                grant_id=self._mailbox.grant.id if self._mailbox else None,
+                grant_id=None if self._mailbox is None else self._mailbox.grant.id,
                 folder_id=self._params.get("in"),
                 query_imap=self._params.get("query_imap") == "true",
                 page_token=self._params.get("page_token"),
@@ -248,7 +260,7 @@ class _Exchange:
         folder = self._segment("id") if self._operation == "folder" else self._params.get("in")
         return Facts(
             operation=self._operation,
-            grant_id=self._mailbox.grant.id if self._mailbox else None,
+            grant_id=None if self._mailbox is None else self._mailbox.grant.id,
             folder_id=folder,
             page_token=self._params.get("page_token"),
             limit=self._limit() or 50,
@@ -265,5 +277,9 @@ class _Exchange:
     def _accepts_gzip(self) -> bool:
         return "gzip" in self._request.headers.get("accept-encoding", "")
 
-    def _now(self) -> float:
-        return self._arrived + self._wiring.clock_skew
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise bad_request("the body is not JSON") from None

@@ -103,15 +103,14 @@ def block(shape: Shape, number: int) -> tuple[Sketch, ...]:
     size = min(shape.block_size, shape.messages - number * shape.block_size)
     drafts: list[_Draft] = []
     low, high = shape.starts(number), shape.starts(number + 1)
-    thread = 0
+    thread, first = 0, number * shape.block_size
     while len(drafts) < size:
-        share = min((number + random.random()) * shape.block_size / shape.messages, 1.0)
+        share = (first + random.random() * size) / shape.messages
         start = min(max(shape.rhythm.instant(share), low), max(high - 1, low))
         drafts.extend(_thread(shape, start, (low, high), thread, len(drafts), size - len(drafts), random))
         thread += 1
     # Ties keep the order of writing, so an answer never comes before its question.
     drafts.sort(key=lambda draft: (draft.date, draft.order))
-    first = number * shape.block_size
     known: dict[int, tuple[int, int]] = {}
     sketches = []
     for index, draft in enumerate(drafts, first):

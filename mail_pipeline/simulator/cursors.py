@@ -16,7 +16,7 @@ class Position:
     """Where a list goes on."""
 
     next: int
-    """Number of the next record to look at."""
+    """What to look at next: a place in a list of folders, a serial in one of messages."""
     after_empty_page: bool = False
     """The page before was served empty; tells its cursor from this one."""
 

@@ -77,7 +77,7 @@ class Facts:
     """What a request asks for, as far as faults look at it."""
 
     operation: str
-    """grants, grant, folders, folder, messages or message."""
+    """grants, grant, folders, folder, messages, message, webhooks, webhook or rotate."""
     grant_id: str | None
     folder_id: str | None
     page_token: str | None
@@ -105,7 +105,7 @@ class FaultRule:
 
     fault: Fault
     operation: str | None = None
-    """grants, grant, folders, folder, messages or message; None matches all."""
+    """One of the operations in `Facts`; None matches all."""
     grant_id: str | None = None
     folder_id: str | None = None
     limit_over: int | None = None

@@ -57,7 +57,7 @@ class Fleet:
         """Take one maker per mailbox, each called at most once; `now` is the unix time the mail ends at."""
         self.seed = seed
         self.now = now
-        self._makers = mailboxes
+        self._makers = list(mailboxes)
         self._made: dict[int, Mailbox] = {}
         self._index: dict[str, int] = {}
 
@@ -118,14 +118,25 @@ class Fleet:
             self._made[number] = self._makers[number]()
         return self._made[number]
 
-    def find(self, identifier: str) -> Mailbox | None:
-        """Return the mailbox whose grant has this id or e-mail address."""
+    def add(self, spec: MailboxSpec) -> int:
+        """Describe one more generated mailbox and return its number."""
+        number = len(self)
+        self._makers.append(_maker(spec, self.seed, number, self.now))
+        self._index.clear()
+        return number
+
+    def number(self, identifier: str) -> int | None:
+        """Return the number of the mailbox whose grant has this id or e-mail address."""
         if not self._index:
             for number, mailbox in enumerate(self):
                 self._index[mailbox.grant.id] = number
                 if mailbox.grant.email:
                     self._index.setdefault(mailbox.grant.email, number)
-        found = self._index.get(identifier)
+        return self._index.get(identifier)
+
+    def find(self, identifier: str) -> Mailbox | None:
+        """Return the mailbox whose grant has this id or e-mail address, as it was at first."""
+        found = self.number(identifier)
         return None if found is None else self.mailbox(found)
 
 

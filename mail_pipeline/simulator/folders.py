@@ -135,6 +135,22 @@ def folder_plan(provider: str, seed: int, mailbox: int, user_folders: int) -> Fo
     return FolderPlan(provider, _tree(stable_int(provider, seed, mailbox, "folders"), user_folders))
 
 
+def new_folder(
+    provider: str, name: str, number: int, *, parent_id: str | None, beside: Sequence[Folder]
+) -> Folder:
+    """Return a folder of the owner's, shaped as this provider's are; `number` makes its id another.
+
+    `beside` are the mailbox's folders. The IMAP family's ids are paths, so they follow from the name.
+    """
+    if provider == "google":
+        return Folder(f"Label_{1000 + number}", name, "user", system=False, colour=_COLOURS[number % 6])
+    if provider in IMAP_FAMILY:
+        return Folder(name if parent_id is None else f"{parent_id}.{name}", name, "user")
+    token = stable_int("new folder", *(folder.id for folder in beside[:1]), number)
+    root = next((folder.parent_id for folder in beside if folder.role == "inbox"), None)
+    return Folder(_opaque(token, number), name, "user", (), root if parent_id is None else parent_id, 0)
+
+
 def _user_name(index: int) -> str:
     return _USER_NAMES[index] if index < len(_USER_NAMES) else f"Matter {index:03d}"
 
@@ -177,14 +193,15 @@ def _google(user_folders: int) -> list[Folder]:
     ]
 
 
+def _opaque(token: int, index: int) -> str:
+    raw = token.to_bytes(8, "big") + index.to_bytes(4, "big")
+    return "AAMkAGYw" + base64.urlsafe_b64encode(raw * 2).decode().rstrip("=") + "AAA="
+
+
 def _tree(token: int, user_folders: int) -> list[Folder]:
     """Microsoft's and EWS': opaque ids, parents (of which the root is never listed) and child counts."""
 
-    def opaque(index: int) -> str:
-        raw = token.to_bytes(8, "big") + index.to_bytes(4, "big")
-        return "AAMkAGYw" + base64.urlsafe_b64encode(raw * 2).decode().rstrip("=") + "AAA="
-
-    root = opaque(0)
+    root = _opaque(token, 0)
     special = (
         ("Inbox", "inbox", r"\Inbox"),
         ("Sent Items", "sent", r"\Sent"),
@@ -194,14 +211,14 @@ def _tree(token: int, user_folders: int) -> list[Folder]:
         ("Archive", "archive", r"\Archive"),
     )
     folders = [
-        Folder(opaque(index), name, role, (attribute,), root, 0)
+        Folder(_opaque(token, index), name, role, (attribute,), root, 0)
         for index, (name, role, attribute) in enumerate(special, 1)
     ]
     for index in range(user_folders):
         # The first lies in the inbox, the second in the first, the rest beside the inbox.
         parent = folders[0].id if index == 0 else folders[-1].id if index == 1 else root
         name = _user_name(index).rpartition("/")[2]
-        folders.append(Folder(opaque(100 + index), name, "user", (), parent, 0))
+        folders.append(Folder(_opaque(token, 100 + index), name, "user", (), parent, 0))
     children = [folder.parent_id for folder in folders]
     return [replace(folder, child_count=children.count(folder.id)) for folder in folders]
 

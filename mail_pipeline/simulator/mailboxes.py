@@ -21,6 +21,13 @@ class Grant:
     name: str | None = None
     valid: bool = True
     scope: tuple[str, ...] | None = None
+    authenticated_at: int | None = None
+    """When its owner last authenticated again; None for never since it was created."""
+
+    @property
+    def updated_at(self) -> int:
+        """Return when its owner last authenticated, unix seconds."""
+        return self.created_at if self.authenticated_at is None else self.authenticated_at
 
     def record(self) -> dict[str, Any]:
         """Return the API's Grant object; what is None is absent."""
@@ -34,7 +41,7 @@ class Grant:
             "provider": self.provider,
             "grant_status": "valid" if self.valid else "invalid",
             "created_at": self.created_at,
-            "updated_at": self.created_at,
+            "updated_at": self.updated_at,
             "settings": {},
             **{key: value for key, value in optional.items() if value is not None},
         }

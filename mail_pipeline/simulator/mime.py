@@ -79,6 +79,12 @@ def body_and_attachments(
     return body, _snippet(texts), attachments
 
 
+def plain_text(html: str) -> str:
+    """Return what a reader sees of HTML, a paragraph a line, which is Markdown enough."""
+    lines = unescape(_TAG.sub("", _HIDDEN.sub("", html).replace("</p>", "\n\n"))).splitlines()
+    return "\n\n".join(line.strip() for line in lines if line.strip())
+
+
 def _snippet(texts: dict[str, str]) -> str:
     """Return the first 100 characters a reader sees."""
     text = texts.get("text/plain", "").strip()

@@ -9,11 +9,9 @@ from email.utils import format_datetime
 from typing import Any
 
 from mail_pipeline.simulator.cursors import Position
-from mail_pipeline.simulator.fleet import CACHE_DAYS
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
-from mail_pipeline.simulator.mailboxes import Mailbox
+from mail_pipeline.simulator.live import LiveMailbox
 from mail_pipeline.simulator.queries import MessageQuery, selected
-from mail_pipeline.simulator.rhythm import DAY
 from mail_pipeline.simulator.seeds import stable_share
 
 SCAN = 4_096
@@ -33,18 +31,18 @@ class Page:
 class View:
     """What a query sees of a mailbox: the numbers from `low` up to, not including, `high`."""
 
-    mailbox: Mailbox
+    mailbox: LiveMailbox
     query: MessageQuery
     low: int
     high: int
 
     @classmethod
-    def of(cls, mailbox: Mailbox, query: MessageQuery, now: int) -> "View":
-        """Apply the time window, and the 90-day cache where the IMAP family is asked without query_imap."""
+    def of(cls, mailbox: LiveMailbox, query: MessageQuery, cache_start: int) -> "View":
+        """Apply the time window, and the cache's where the IMAP family is asked without query_imap."""
         low = 0 if query.first is None else mailbox.count_before(query.first)
         high = len(mailbox) if query.end is None else mailbox.count_before(query.end)
         if mailbox.grant.provider in IMAP_FAMILY and not query.query_imap:
-            low = max(low, mailbox.count_before(now - CACHE_DAYS * DAY))
+            low = max(low, mailbox.count_before(cache_start))
         return cls(mailbox, query, low, high)
 
     def holds(self, number: int) -> bool:
@@ -65,10 +63,13 @@ class View:
         A share of `irregular` pages is short, empty with a cursor, or followed by an empty last one: the same
         ones for the same seed.
         """
-        start = self.high - 1 if position is None else min(position.next, self.high - 1)
-        draw = stable_share(seed, binding, start) / irregular if irregular else 1.0
+        start = self.high - 1
+        if position is not None:
+            start = min(self.mailbox.number(position.next), start)
+        first = self.mailbox.serial(start)
+        draw = stable_share(seed, binding, first) / irregular if irregular else 1.0
         if draw < 0.3 and not (position and position.after_empty_page) and start >= self.low:
-            return Page([], Position(start, after_empty_page=True))
+            return Page([], Position(first, after_empty_page=True))
         if draw < 0.8:
             limit = max(1, int(limit * (draw - 0.1)))
         numbers: list[int] = []
@@ -81,13 +82,13 @@ class View:
                 numbers.append(number)
             number -= 1
         ended = number < self.low and not (0.8 <= draw < 1 and numbers)
-        return Page(numbers, None if ended else Position(number))
+        return Page(numbers, None if ended else Position(self.mailbox.serial(number)))
 
     def before(self, position: Position | None, count: int) -> list[int]:
         """Return the last numbers of the page before a position: what a provider repeats at a page's edge."""
         if position is None:
             return []
-        newer = (number for number in range(position.next + 1, self.high) if self.holds(number))
+        newer = (n for n in range(self.mailbox.number(position.next) + 1, self.high) if self.holds(n))
         return list(_take(newer, count))[::-1]
 
     def record(self, number: int) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from mail_pipeline.simulator.cursors import Cursors, Position
-from mail_pipeline.simulator.fleet import Fleet
 from mail_pipeline.simulator.folders import Folder
-from mail_pipeline.simulator.mailboxes import Mailbox
+from mail_pipeline.simulator.live import LiveMailbox
 from mail_pipeline.simulator.pages import View
-from mail_pipeline.simulator.problems import grant_not_found, needs_mail, not_found
+from mail_pipeline.simulator.problems import bad_cursor, grant_not_found, needs_mail, not_found
 from mail_pipeline.simulator.queries import (
     Paging,
     flag,
@@ -22,6 +22,7 @@ from mail_pipeline.simulator.queries import (
     whole_number,
 )
 from mail_pipeline.simulator.seeds import stable_int
+from mail_pipeline.simulator.world import World
 
 GRANTS_DEFAULT = 10
 _REPEATED = 3
@@ -37,20 +38,19 @@ class Result:
 
 
 class Service:
-    """Answers calls over a fleet. `vanished` holds grant ids and (grant id, folder id) pairs to leave out."""
+    """Answers calls over a world, whose lock the caller holds."""
 
-    def __init__(self, fleet: Fleet, cursors: Cursors, *, now: int, irregular: float) -> None:
-        """Take `now`, unix seconds, which the 90-day cache ends at, and the share of irregular pages."""
-        self.fleet = fleet
-        self.now = now
-        self.vanished: set[str | tuple[str, str]] = set()
+    def __init__(self, world: World, cursors: Cursors, *, irregular: float) -> None:
+        """Take the share of irregular pages."""
+        self.world = world
+        self._seed = world.fleet.seed
         self._cursors = cursors
         self._irregular = irregular
 
-    def mailbox(self, identifier: str) -> Mailbox:
+    def mailbox(self, identifier: str) -> LiveMailbox:
         """Return the mailbox of a grant by id or e-mail address; raises the API's 404."""
-        mailbox = self.fleet.find(identifier)
-        if mailbox is None or mailbox.grant.id in self.vanished:
+        mailbox = self.world.find(identifier)
+        if mailbox is None or mailbox.grant.id in self.world.vanished:
             raise grant_not_found()
         return mailbox
 
@@ -61,15 +61,18 @@ class Service:
         since, before = whole_number(params, "since", 0), whole_number(params, "before", None)
         found = [
             grant
-            for grant in (mailbox.grant for mailbox in self.fleet)
-            if grant.id not in self.vanished
+            for grant in (mailbox.grant for mailbox in self.world)
+            if grant.id not in self.world.vanished
             and since <= grant.created_at
             and (before is None or grant.created_at <= before)
             and params.get("email") in {None, grant.email}
             and params.get("provider") in {None, grant.provider}
             and params.get("grant_status") in {None, "valid" if grant.valid else "invalid"}
         ]
-        found.sort(key=lambda grant: grant.created_at, reverse=params.get("order_by", "desc") == "desc")
+        found.sort(
+            key=attrgetter(params.get("sort_by", "created_at")),
+            reverse=params.get("order_by", "desc") == "desc",
+        )
         records = [grant.record() for grant in found[offset : offset + page.limit]]
         return Result({"data": records, "limit": page.limit, "offset": offset}, len(records))
 
@@ -77,7 +80,7 @@ class Service:
         """Return one grant."""
         return Result({"data": self.mailbox(identifier).grant.record()})
 
-    def folders(self, mailbox: Mailbox, path: str, params: Mapping[str, str], now: float) -> Result:
+    def folders(self, mailbox: LiveMailbox, path: str, params: Mapping[str, str], now: float) -> Result:
         """List folders, 50 at a time unless asked otherwise."""
         needs_mail(mailbox.grant)
         select = folder_list_select(params)
@@ -95,7 +98,7 @@ class Service:
         envelope = {"data": selected(records, select)} | self._next(following, page, now)
         return Result(envelope, len(records))
 
-    def folder(self, mailbox: Mailbox, folder_id: str) -> Result:
+    def folder(self, mailbox: LiveMailbox, folder_id: str) -> Result:
         """Return one folder."""
         needs_mail(mailbox.grant)
         for folder in self._folders(mailbox):
@@ -105,7 +108,7 @@ class Service:
 
     def messages(
         self,
-        mailbox: Mailbox,
+        mailbox: LiveMailbox,
         path: str,
         params: Mapping[str, str],
         now: float,
@@ -119,39 +122,38 @@ class Service:
         needs_mail(mailbox.grant)
         query, page = message_list_query(mailbox.grant, params), paging(path, params)
         self._require_folder(mailbox, query.folder_id)
-        view = View.of(mailbox, query, self.now)
+        view = View.of(mailbox, query, self.world.cache_start)
         token = page.page_token
         position = None if token is None else self._cursors.open(token, page.binding, now)
+        _require_place(mailbox, position)
         repeated = view.before(position, min(_REPEATED, page.limit - 1)) if repeat_records else []
         room = page.limit - len(repeated)
-        part = view.page(
-            position, room, irregular=self._irregular, seed=self.fleet.seed, binding=page.binding
-        )
+        part = view.page(position, room, irregular=self._irregular, seed=self._seed, binding=page.binding)
         numbers = repeated + part.numbers
         envelope = {"data": [view.record(number) for number in numbers]} | self._next(part.next, page, now)
         return Result(envelope, len(numbers), [mailbox.date(number) for number in numbers])
 
-    def message(self, mailbox: Mailbox, message_id: str, params: Mapping[str, str]) -> Result:
+    def message(self, mailbox: LiveMailbox, message_id: str, params: Mapping[str, str]) -> Result:
         """Return one message: of the IMAP family's only the last 90 days, unless query_imap is asked for."""
         needs_mail(mailbox.grant)
         query = message_query(mailbox.grant, params)
         self._require_folder(mailbox, query.folder_id)
         number = mailbox.find(message_id)
-        view = View.of(mailbox, query, self.now)
+        view = View.of(mailbox, query, self.world.cache_start)
         if number is None or not view.holds(number):
             raise not_found("message")
         return Result({"data": view.record(number)}, 1, [mailbox.date(number)])
 
-    def _folders(self, mailbox: Mailbox) -> list[Folder]:
+    def _folders(self, mailbox: LiveMailbox) -> list[Folder]:
         grant_id = mailbox.grant.id
-        return [folder for folder in mailbox.folders if (grant_id, folder.id) not in self.vanished]
+        return [folder for folder in mailbox.folders if (grant_id, folder.id) not in self.world.vanished]
 
-    def _folder_record(self, mailbox: Mailbox, folder: Folder) -> dict[str, Any]:
+    def _folder_record(self, mailbox: LiveMailbox, folder: Folder) -> dict[str, Any]:
         counts = mailbox.counts()
         total, unread = (None, None) if counts is None else counts[folder.id]
         return folder.record(mailbox.grant.id, total, unread)
 
-    def _require_folder(self, mailbox: Mailbox, folder_id: str | None) -> None:
+    def _require_folder(self, mailbox: LiveMailbox, folder_id: str | None) -> None:
         if folder_id is not None and folder_id not in {folder.id for folder in self._folders(mailbox)}:
             raise not_found("folder")
 
@@ -160,4 +162,12 @@ class Service:
         if position is not None:
             return {"next_cursor": self._cursors.seal(position, page.binding, now)}
         ends: tuple[dict[str, str | None], ...] = ({}, {"next_cursor": None}, {"next_cursor": ""})
-        return ends[stable_int(self.fleet.seed, page.binding) % 3]
+        return ends[stable_int(self._seed, page.binding) % 3]
+
+
+def _require_place(mailbox: LiveMailbox, position: Position | None) -> None:
+    """Raise the API's 400 for a cursor at mail that came before the simulator was started again."""
+    try:
+        mailbox.number(-1 if position is None else position.next)
+    except KeyError:
+        raise bad_cursor() from None

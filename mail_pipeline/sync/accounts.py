@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,8 +88,8 @@ def refresh_grants(settings: Settings) -> GrantsReport:
     )
 
 
-def refresh_folders(settings: Settings) -> FoldersReport:
-    """List the folders of every valid grant and bring `all_folders` up to date.
+def refresh_folders(settings: Settings, *, only: Collection[str] | None = None) -> FoldersReport:
+    """List the folders of every valid grant, or of those in `only`, and bring `all_folders` up to date.
 
     A folder keeps its partition key for ever, also when it is gone and returns. The folders of a grant whose
     list did not come whole stay as they are, and the grant is in `failed`. Raises like `refresh_grants`.
@@ -98,7 +98,7 @@ def refresh_folders(settings: Settings) -> FoldersReport:
     with Lake(settings.data) as lake, open_client(settings) as client:
         client.check()
         grants = [row for row in lake.table(queries.ALL_GRANTS).to_pylist() if row["deleted_at"] is None]
-        grants = [row for row in grants if row["status"] == "valid"]
+        grants = [row for row in grants if row["status"] == "valid" and (only is None or row["id"] in only)]
         with ThreadPoolExecutor(settings.workers, thread_name_prefix="folders") as pool:
             answers = list(pool.map(lambda grant: _folders(client, grant), grants))
         listed: dict[Any, dict[str, Any]] = {}

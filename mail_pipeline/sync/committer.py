@@ -13,23 +13,26 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pyarrow as pa
-
 from mail_pipeline.errors import StopRun
+from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.upkeep import tidy
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.beside import WrittenBeside
 from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
+from mail_pipeline.sync.fetches import disputes, fetch_rows
 from mail_pipeline.sync.leases import LeaseLost, Leases
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import DeadLetter
-from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.rows import Key, arrow_table
 from mail_pipeline.sync.storing import MessageStore
 
 _log = logging.getLogger(__name__)
 
 _GROUP_AT_MOST = 16
-_TIDY_EVERY = 64
-_WAITING_AT_MOST = 24
+_TIDY_GROUPS = 64
+_TIDY_PAGES = 128
+"""What a merge of small files holds in memory grows with the pages that lie in them."""
+WAITING_AT_MOST = 24
 """Pages fetched and not yet stored, in the whole process: what a crash costs, and bounded memory."""
 
 
@@ -41,8 +44,8 @@ class Write:
     changes: dict[str, Any]
     """Fields of the checkpoint to set; those of `growth` are added to."""
     growth: dict[str, int] = field(default_factory=dict)
-    fresh: dict[str, pa.Table] = field(default_factory=dict)
-    """Rows of messages that the lake surely does not hold."""
+    fresh: list[Observation] = field(default_factory=list)
+    """Observations of messages that no page has shown before."""
     repeats: list[Observation] = field(default_factory=list)
     """Observations of messages that the lake may hold."""
     dead: list[DeadLetter] = field(default_factory=list)
@@ -60,9 +63,11 @@ class Committer:
         self._lake = lake
         self._leases = leases
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
-        self._slots = threading.BoundedSemaphore(_WAITING_AT_MOST)
+        self._slots = threading.BoundedSemaphore(WAITING_AT_MOST)
         self._standing: dict[str, Checkpoint] = {}
         self._broken: dict[str, BaseException] = {}
+        # Before any worker asks which messages the lake holds.
+        self._beside = WrittenBeside(lake)
         self._thread = threading.Thread(target=self._run, name="committer")
         self._thread.start()
 
@@ -91,14 +96,16 @@ class Committer:
     def _run(self) -> None:
         held: Write | None = None
         closing = False
-        groups = 0
+        groups = pages = 0
         while held is not None or not closing:
             group, held, closing = self._group(held, closing)
             if group:
                 self._store(group)
                 groups += 1
-                if groups % _TIDY_EVERY == 0:
+                pages += len(group)
+                if groups >= _TIDY_GROUPS or pages >= _TIDY_PAGES:
                     self._tidy()
+                    groups = pages = 0
 
     def _tidy(self) -> None:
         try:
@@ -159,42 +166,64 @@ class Committer:
         self._store([write])
 
     def _commit(self, group: Sequence[Write]) -> list[Checkpoint | BaseException]:
-        outcomes: list[Checkpoint | BaseException] = []
         standing: dict[str, Checkpoint] = {}
-        dead: list[tuple[Any, ...]] = []
         with self._lake.transaction() as transaction:
-            messages = MessageStore(transaction)
-            for write in group:
-                if write.partition_key in self._broken:
-                    outcomes.append(self._broken[write.partition_key])
-                    continue
-                checkpoint = standing.get(write.partition_key, self._standing[write.partition_key])
-                try:
-                    fence = self._leases.check(checkpoint.grant_id)
-                except LeaseLost as error:
-                    outcomes.append(error)
-                    continue
-                messages.add(write.fresh)
-                new = messages.merge(checkpoint.grant_id, write.repeats)
-                dead += _dead_rows(checkpoint, write)
-                checkpoint = _advanced(checkpoint, write, new, fence)
-                if write.ends_folder_pass:
-                    # What could not be read on the pass is not missed by it.
-                    transaction.append("dead_letters", arrow_table("dead_letters", dead))
-                    dead.clear()
-                    messages.miss(checkpoint)
-                standing[write.partition_key] = checkpoint
-                outcomes.append(checkpoint)
-            messages.flush()
+            outcomes = [self._refusal(write) for write in group]
+            accepted = [write for write, refusal in zip(group, outcomes, strict=True) if refusal is None]
+            store = MessageStore(transaction)
+            new = self._store_messages(store, transaction, accepted)
+            # What could not be read on a pass is not missed by it.
+            dead = [
+                row for write in accepted for row in _dead_rows(self._standing[write.partition_key], write)
+            ]
             transaction.append("dead_letters", arrow_table("dead_letters", dead))
+            for position, write in enumerate(group):
+                if outcomes[position] is not None:
+                    continue
+                key = write.partition_key
+                checkpoint = standing.get(key, self._standing[key])
+                fence = self._leases.check(checkpoint.grant_id)
+                checkpoint = _advanced(checkpoint, write, new[id(write)], fence)
+                if write.ends_folder_pass:
+                    store.miss(checkpoint)
+                standing[key] = outcomes[position] = checkpoint
+            store.flush()
+            transaction.append("fetches", fetch_rows(disputes(store.disputed)))
             transaction.append("checkpoints", checkpoint_rows(standing.values()))
         self._standing.update(standing)
-        return outcomes
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _refusal(self, write: Write) -> Checkpoint | BaseException | None:
+        if write.partition_key in self._broken:
+            return self._broken[write.partition_key]
+        try:
+            self._leases.check(self._grant(write))
+        except LeaseLost as error:
+            return error
+        return None
+
+    def _store_messages(
+        self, store: MessageStore, transaction: Transaction, writes: Sequence[Write]
+    ) -> dict[int, int]:
+        """Store the messages of writes and return how many each brought that the lake did not hold."""
+        self._beside.look(transaction)
+        counts: dict[int, int] = {}
+        merged: dict[str, list[Observation]] = {}
+        doubtful: dict[int, set[Key]] = {}
+        for write in writes:
+            grant_id = self._grant(write)
+            overtaken = [each for each in write.fresh if (grant_id, each.id) in self._beside]
+            fresh = write.fresh if not overtaken else [each for each in write.fresh if each not in overtaken]
+            counts[id(write)] = store.add(grant_id, fresh)
+            again = [*write.repeats, *overtaken]
+            merged.setdefault(grant_id, []).extend(again)
+            doubtful[id(write)] = {(grant_id, each.id) for each in again}
+        new = store.merge(merged)
+        return {number: count + len(doubtful[number] & new) for number, count in counts.items()}
 
 
 def _advanced(checkpoint: Checkpoint, write: Write, new: int, fence: int) -> Checkpoint:
-    fresh = write.fresh["all_messages"].num_rows if write.fresh else 0
-    growth = {**write.growth, "messages": fresh + new, "dead_letters": len(write.dead), "version": 1}
+    growth = {**write.growth, "messages": new, "dead_letters": len(write.dead), "version": 1}
     grown = {name: getattr(checkpoint, name) + by for name, by in growth.items()}
     return replace(checkpoint, **{**grown, **write.changes}, fence=fence, updated_at=int(time.time()))
 

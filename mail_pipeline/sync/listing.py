@@ -19,10 +19,9 @@ from mail_pipeline.nylas import (
 )
 from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, LISTING, PAUSED, REGISTERED, Checkpoint
 from mail_pipeline.sync.committer import Committer, Write
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.progress import Mailbox
 from mail_pipeline.sync.records import DeadLetter, raw, read_messages
-from mail_pipeline.sync.rows import MessageRows
 from mail_pipeline.sync.seen import SeenIds
 
 
@@ -186,7 +185,7 @@ class Listing:
         folder = self.mailbox.folder_id
         observations, dead = read_messages(page.records, at=page.observed_at, folder=folder)
         fetched = self._missing_bodies(observations, dead)
-        rows, repeats = self._sorted_out(observations, fetched)
+        fresh, repeats = self._sorted_out(observations, fetched)
         dates = [date for each in observations if (date := each.fields.get("date")) is not None]
         position = replace(
             position,
@@ -207,7 +206,7 @@ class Listing:
                 self.mailbox.partition_key,
                 changes,
                 growth,
-                fresh=rows.tables(),
+                fresh=fresh,
                 repeats=repeats,
                 dead=dead,
                 at=page.observed_at,
@@ -274,22 +273,19 @@ class Listing:
 
     def _sorted_out(
         self, observations: list[Observation], fetched: list[Observation]
-    ) -> tuple[MessageRows, list[Observation]]:
-        """Tell messages the lake surely does not hold, as rows, from those it may hold."""
+    ) -> tuple[list[Observation], list[Observation]]:
+        """Tell observations of messages that no page has shown before from those of others."""
+        fresh: list[Observation] = []
         repeats: list[Observation] = []
-        fresh: dict[str, MessageState] = {}
+        ids: set[str] = set()
         for observation in (*observations, *fetched):
-            if observation.id in fresh:
-                fresh[observation.id].observe(observation)
-            elif observation.id in self._seen:
+            if observation.id not in ids and observation.id in self._seen:
                 repeats.append(observation)
             else:
-                fresh[observation.id] = MessageState.first(observation)
-        self._seen.add(fresh)
-        rows = MessageRows(self.mailbox.grant_id)
-        for state in fresh.values():
-            rows.add(state)
-        return rows, repeats
+                ids.add(observation.id)
+                fresh.append(observation)
+        self._seen.add(ids)
+        return fresh, repeats
 
     def _submit(self, write: Write) -> None:
         if self._last is not None and self._last.done():

@@ -23,13 +23,15 @@ class Observation:
     """Some fields of a message, as of a time.
 
     `fields` has the API's names and read values. Where `folder` is given the observation is one folder's
-    own listing: it tells of that folder and not of the others.
+    own listing: it tells of that folder and not of the others. With `gone` it says that the message no longer
+    exists, and nothing else.
     """
 
     id: str
     at: int
     fields: dict[str, Any] = field(default_factory=dict)
     folder: str | None = None
+    gone: bool = False
 
 
 @dataclass(slots=True)
@@ -73,7 +75,11 @@ class MessageState:
 
     def observe(self, observation: Observation) -> None:
         """Take in one observation."""
+        if observation.gone:
+            self.delete(observation.at)
+            return
         self.observed_at = max(self.observed_at, observation.at)
+        self._dispute_existence(observation.at)
         for name, value in observation.fields.items():
             self._observe_field(name, value, observation.at)
         if observation.folder is not None:
@@ -86,6 +92,13 @@ class MessageState:
     def delete(self, at: int) -> None:
         """Take in that the message was gone at `at`."""
         self.deleted_at = at if self.deleted_at is None else max(self.deleted_at, at)
+        self._dispute_existence(at)
+
+    def _dispute_existence(self, at: int) -> None:
+        if self.deleted_at != self.observed_at:
+            self.disputed.discard("id")
+        elif at == self.deleted_at:
+            self.disputed.add("id")
 
     def _observe_field(self, name: str, value: Any, at: int) -> None:
         known = self.times.get(name)

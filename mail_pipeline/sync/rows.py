@@ -21,6 +21,9 @@ STANDARD = frozenset(
 PARTS = ("message_bodies", "message_participants", "message_folders", "attachments")
 """Tables that hold parts of a message beside its row in all_messages."""
 
+Key = tuple[str, str]
+"""Grant id and message id."""
+
 _TABLES = ("all_messages", *PARTS)
 _MICROSECONDS = 1_000_000
 _LARGEST = 2**63 - 1
@@ -28,18 +31,17 @@ _DELETED = "id"  # in field_times: the time of the deletion; the id has no time 
 
 
 class MessageRows:
-    """Rows of one grant's messages, gathered column by column for Arrow."""
+    """Rows of messages, gathered table by table for Arrow."""
 
-    def __init__(self, grant_id: str) -> None:
+    def __init__(self) -> None:
         """Start without rows."""
-        self.grant_id = grant_id
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
 
-    def add(self, state: MessageState, parts: Iterable[str] = PARTS) -> None:
+    def add(self, grant_id: str, state: MessageState, parts: Iterable[str] = PARTS) -> None:
         """Add the message's row, and its rows in the tables named by `parts`."""
-        self._rows["all_messages"].append(_message_row(self.grant_id, state))
+        self._rows["all_messages"].append(_message_row(grant_id, state))
         for part in parts:
-            self._rows[part].extend(_PART_ROWS[part](self.grant_id, state))
+            self._rows[part].extend(_PART_ROWS[part](grant_id, state))
 
     def tables(self) -> dict[str, pa.Table]:
         """Return an Arrow table for each table of the lake, empty ones too."""
@@ -69,28 +71,33 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> Any:
     return pa.array(values, kind)
 
 
-def keys(grant_id: str, ids: Iterable[str], *, id_column: str) -> pa.Table:
-    """Return the keys of some of a grant's messages, for looking up or deleting rows."""
-    found = pa.array(ids, pa.string())
-    return pa.table({"grant_id": pa.array([grant_id] * len(found), pa.string()), id_column: found})
+def keys(messages: Iterable[Key], *, id_column: str) -> pa.Table:
+    """Return the keys of some messages, for looking up or deleting rows."""
+    found = list(messages)
+    return pa.table(
+        {
+            "grant_id": pa.array([grant_id for grant_id, _ in found], pa.string()),
+            id_column: pa.array([identity for _, identity in found], pa.string()),
+        }
+    )
 
 
-def part_keys(part: str, grant_id: str, ids: Iterable[str]) -> pa.Table:
+def part_keys(part: str, messages: Iterable[Key]) -> pa.Table:
     """Return the keys under which the table `part` holds parts of these messages."""
-    return keys(grant_id, ids, id_column="id" if part == "message_bodies" else "message_id")
+    return keys(messages, id_column="id" if part == "message_bodies" else "message_id")
 
 
-def read_states(messages: pa.Table, participants: pa.Table, attachments: pa.Table) -> dict[str, MessageState]:
-    """Return by message id what the lake knows of messages of one grant.
+def read_states(messages: pa.Table, participants: pa.Table, attachments: pa.Table) -> dict[Key, MessageState]:
+    """Return what the lake knows of messages.
 
     A body comes back as its likeness, without its text.
     """
-    states = {row["id"]: _state(row) for row in messages.to_pylist()}
+    states = {(row["grant_id"], row["id"]): _state(row) for row in messages.to_pylist()}
     for row in participants.sort_by("position").to_pylist():
-        people = states[row["message_id"]].fields.setdefault(row["role"], [])
+        people = states[row["grant_id"], row["message_id"]].fields.setdefault(row["role"], [])
         people.append((row["name"], row["address"]))
     for row in attachments.sort_by("position").to_pylist():
-        found = states[row["message_id"]].fields.setdefault("attachments", [])
+        found = states[row["grant_id"], row["message_id"]].fields.setdefault("attachments", [])
         found.append({key: row[key] for key in _ATTACHMENT_FIELDS})
     for state in states.values():
         for name in (*ROLES, "attachments"):
@@ -141,7 +148,14 @@ def _message_row(grant_id: str, state: MessageState) -> tuple[Any, ...]:
         _field_times(state, observed_at),
         json.dumps(state.folder_times, ensure_ascii=False, sort_keys=True) if state.folder_times else None,
         state.deleted_at * _MICROSECONDS if state.deleted_at is not None and state.deleted else None,
+        _remains(fields) if state.deleted else None,
     )
+
+
+def _remains(fields: dict[str, Any]) -> str | None:
+    """Return what the tables of parts held of a message that is gone, should it come back."""
+    known = {name: fields[name] for name in (*ROLES, "attachments") if fields.get(name)}
+    return json.dumps(known, ensure_ascii=False) if known else None
 
 
 def _field_times(state: MessageState, observed_at: int) -> str | None:
@@ -163,6 +177,8 @@ def _state(row: dict[str, Any]) -> MessageState:
     if row["body_bytes"] is not None:
         fields["body"] = Body(None, row["body_bytes"], row["body_hash"])
     fields.update(json.loads(row["extra"] or "{}"))
+    for name, value in json.loads(row["remains"] or "{}").items():
+        fields[name] = value if name == "attachments" else [tuple(person) for person in value]
     observed_at = state.observed_at = int(row["observed_at"].timestamp())
     exceptions = json.loads(row["field_times"] or "{}")
     deleted_at = exceptions.pop(_DELETED, None)
@@ -183,6 +199,8 @@ def _body_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
 
 
 def _participant_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+    if state.deleted:
+        return []
     return [
         (grant_id, state.id, role, position, name, address, *_canonical(address))
         for role in ROLES
@@ -191,10 +209,12 @@ def _participant_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...
 
 
 def _folder_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
-    return [(grant_id, state.id, folder) for folder in state.folders]
+    return [] if state.deleted else [(grant_id, state.id, folder) for folder in state.folders]
 
 
 def _attachment_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+    if state.deleted:
+        return []
     return [
         (grant_id, state.id, position, *(item[key] for key in _ATTACHMENT_FIELDS))
         for position, item in enumerate(state.fields.get("attachments") or ())

@@ -1,15 +1,13 @@
 """Storing observations of messages inside a transaction: appended where new, merged where known."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-
-import pyarrow as pa
 
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.merge import MessageState, Observation
-from mail_pipeline.sync.rows import PARTS, ROLES, MessageRows, keys, part_keys, read_states
+from mail_pipeline.sync.rows import PARTS, ROLES, Key, MessageRows, keys, part_keys, read_states
 
 
 class MessageStore:
@@ -22,24 +20,38 @@ class MessageStore:
     def __init__(self, transaction: Transaction) -> None:
         """Take the transaction that all of this belongs to."""
         self._transaction = transaction
-        self._rows: dict[str, list[pa.Table]] = {}
+        self._rows = MessageRows()
+        self.disputed: list[tuple[str, str, int]] = []
+        """Grant, message and second of which two observations disagree: only the API knows."""
 
-    def add(self, rows: Mapping[str, pa.Table]) -> None:
-        """Take in rows, by table, of messages that the lake surely does not hold."""
-        for table, batch in rows.items():
-            self._rows.setdefault(table, []).append(batch)
-
-    def merge(self, grant_id: str, observations: Sequence[Observation]) -> int:
-        """Merge observations into what the lake holds of their messages; return how many it did not hold."""
-        if not observations:
-            return 0
-        found = self._states(grant_id, {observation.id for observation in observations})
-        before = {identity: _likeness(state) for identity, state in found.items()}
-        states = dict(found)
+    def add(self, grant_id: str, observations: Iterable[Observation]) -> int:
+        """Store messages that the lake surely does not hold; return how many these are."""
+        states: dict[str, MessageState] = {}
         for observation in observations:
-            states.setdefault(observation.id, MessageState(observation.id)).observe(observation)
-        self._replace(grant_id, states.values(), before)
-        return len(states) - len(found)
+            if observation.id in states:
+                states[observation.id].observe(observation)
+            else:
+                states[observation.id] = MessageState.first(observation)
+        for state in states.values():
+            self._add(grant_id, state, PARTS)
+        return len(states)
+
+    def merge(self, observations: Mapping[str, Iterable[Observation]]) -> set[Key]:
+        """Merge observations, by grant, into what the lake holds of their messages.
+
+        Return the messages it did not hold.
+        """
+        wanted = {(grant_id, each.id) for grant_id, found in observations.items() for each in found}
+        if not wanted:
+            return set()
+        states = self._states(wanted)
+        before = {key: _likeness(state) for key, state in states.items()}
+        for grant_id, found in observations.items():
+            for observation in found:
+                key = (grant_id, observation.id)
+                states.setdefault(key, MessageState(observation.id)).observe(observation)
+        self._replace(states, before)
+        return wanted - before.keys()
 
     def miss(self, checkpoint: Checkpoint) -> None:
         """Take a folder away from the messages that its pass, complete now, did not see there."""
@@ -55,58 +67,67 @@ class MessageStore:
                 "partition": checkpoint.partition_key,
             },
         )
-        if not missed:
+        self.take_from_folder(
+            checkpoint.folder_id,
+            checkpoint.pass_started,
+            [(checkpoint.grant_id, identity) for (identity,) in missed],
+        )
+
+    def take_from_folder(self, folder_id: str, at: int, messages: Collection[Key]) -> None:
+        """Take a folder away from messages that its complete pass, begun at `at`, did not see there."""
+        if not messages:
             return
-        states = self._states(checkpoint.grant_id, {identity for (identity,) in missed})
-        before = {identity: _likeness(state) for identity, state in states.items()}
+        states = self._states(messages)
+        before = {key: _likeness(state) for key, state in states.items()}
         for state in states.values():
-            state.miss(checkpoint.folder_id, checkpoint.pass_started)
-        self._replace(checkpoint.grant_id, states.values(), before)
+            state.miss(folder_id, at)
+        self._replace(states, before)
 
     def flush(self) -> None:
         """Write all rows gathered."""
-        for table, batches in self._rows.items():
-            self._transaction.append(table, pa.concat_tables(batches))
-        self._rows.clear()
+        for table, rows in self._rows.tables().items():
+            self._transaction.append(table, rows)
+        self._rows = MessageRows()
 
-    def _states(self, grant_id: str, ids: Iterable[str]) -> dict[str, MessageState]:
-        by_id = keys(grant_id, ids, id_column="id")
-        messages = self._transaction.matching("all_messages", by_id)
-        if not messages.num_rows:
+    def _states(self, messages: Collection[Key]) -> dict[Key, MessageState]:
+        by_id = keys(messages, id_column="id")
+        found = self._transaction.matching("all_messages", by_id)
+        if not found.num_rows:
             return {}
         by_message = by_id.rename_columns(["grant_id", "message_id"])
         return read_states(
-            messages,
+            found,
             self._transaction.matching("message_participants", by_message),
             self._transaction.matching("attachments", by_message),
         )
 
-    def _replace(
-        self, grant_id: str, states: Iterable[MessageState], before: Mapping[str, dict[str, Any]]
-    ) -> None:
-        rows = MessageRows(grant_id)
-        outdated: dict[str, list[str]] = {part: [] for part in PARTS}
-        for state in states:
-            known = before.get(state.id)
+    def _replace(self, states: Mapping[Key, MessageState], before: Mapping[Key, dict[str, Any]]) -> None:
+        outdated: dict[str, list[Key]] = {part: [] for part in PARTS}
+        for key, state in states.items():
+            known = before.get(key)
             parts: list[str] = list(PARTS)
             if known is not None:
                 now = _likeness(state)
                 parts = [part for part in PARTS if now[part] != known[part]]
                 for part in parts:
-                    outdated[part].append(state.id)
-            rows.add(state, parts)
-        self._transaction.delete("all_messages", keys(grant_id, before, id_column="id"))
-        for part, ids in outdated.items():
-            self._transaction.delete(part, part_keys(part, grant_id, ids))
-        self.add(rows.tables())
+                    outdated[part].append(key)
+            self._add(key[0], state, parts)
+        self._transaction.delete("all_messages", keys(before, id_column="id"))
+        for part, messages in outdated.items():
+            self._transaction.delete(part, part_keys(part, messages))
+
+    def _add(self, grant_id: str, state: MessageState, parts: Iterable[str]) -> None:
+        self._rows.add(grant_id, state, parts)
+        if state.disputed:
+            self.disputed.append((grant_id, state.id, max(state.observed_at, state.deleted_at or 0)))
 
 
 def _likeness(state: MessageState) -> dict[str, Any]:
     """Return, for each table of parts, what tells whether its rows of this message have changed."""
-    fields = state.fields
+    fields = {} if state.deleted else state.fields
     return {
-        "message_bodies": fields.get("body"),
+        "message_bodies": state.fields.get("body"),
         "message_participants": [fields.get(role) for role in ROLES],
-        "message_folders": state.folders,
+        "message_folders": [] if state.deleted else state.folders,
         "attachments": fields.get("attachments"),
     }

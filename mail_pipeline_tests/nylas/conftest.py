@@ -3,14 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from mail_pipeline.nylas import GrantClient, Limits, NylasClient
 from mail_pipeline_tests.nylas.scripted import GRANT, KEY, JumpingClock, ScriptedServer
-
-# How long an example takes says something about the machine, not about the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -51,6 +51,12 @@ class Seen:
     target: str
     headers: dict[str, str]
     client: tuple[str, int] = ("", 0)
+    method: str = "GET"
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
     @property
     def path(self) -> str:
@@ -87,6 +93,16 @@ def refusal(status: int, kind: str = "api.some_error", message: str = "no", **re
     headers = rest.pop("headers", {})
     error = {"type": kind, "message": message, **rest}
     return Reply({"request_id": "r-2", "error": error}, status, headers)
+
+
+def silent_until(over: threading.Event, arrived: threading.Event) -> Reply:
+    """Answer nothing until `over`, and tell that the request has `arrived`."""
+
+    def before() -> None:
+        arrived.set()
+        over.wait(60)
+
+    return replace(page(), before=before)
 
 
 class ScriptedServer:
@@ -128,9 +144,12 @@ class ScriptedServer:
             def do_GET(self) -> None:
                 target = self.requestline.split(" ")[1]
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                reply = server._next(Seen(target, headers, self.client_address))
+                body = self.rfile.read(int(headers.get("content-length", 0)))
+                reply = server._next(Seen(target, headers, self.client_address, self.command, body))
                 reply.before()
                 self._send(reply)
+
+            do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
             def _send(self, reply: Reply) -> None:
                 body = reply.encoded()

@@ -19,8 +19,18 @@ from mail_pipeline.nylas import (
     ProviderUnavailable,
     Throttled,
     Unreachable,
+    Unsupported,
 )
-from mail_pipeline_tests.nylas.scripted import GRANT, KEY, JumpingClock, Reply, ScriptedServer, page, refusal
+from mail_pipeline_tests.nylas.scripted import (
+    GRANT,
+    KEY,
+    JumpingClock,
+    Reply,
+    ScriptedServer,
+    page,
+    refusal,
+    silent_until,
+)
 
 
 class Application:
@@ -271,6 +281,43 @@ def test_exchange_is_asked_for_fifty_at_most(server, client):
     assert [seen.query["limit"] for seen in server.seen] == ["50", "20"]
 
 
+def test_one_grant_comes_as_a_page_of_one(server, client):
+    server.reply(Reply({"request_id": "r", "data": {"id": GRANT, "provider": "imap"}}))
+    assert client.one_grant(GRANT).records == [{"id": GRANT, "provider": "imap"}]
+    assert server.seen[0].target == f"/v3/grants/{GRANT}"
+
+
+def test_a_grant_that_is_gone_is_not_taken_for_a_wrong_address(server, client):
+    server.reply(refusal(404, "grant.not_found"))
+    with pytest.raises(NotFound, match="404"):
+        client.one_grant(GRANT)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply(b"404 page not found", 404), NotNylas),
+        (refusal(401), KeyRejected),
+        (refusal(400), Unsupported),
+        (page([]), NotNylas),
+    ],
+)
+def test_asking_for_one_grant_fails_as_any_request_of_the_application(server, client, reply, error):
+    server.otherwise = lambda seen: reply
+    with pytest.raises(error):
+        client.one_grant(GRANT)
+
+
+def test_an_empty_grant_id_does_not_turn_into_a_list_and_an_address_is_not_shown(server, client):
+    with pytest.raises(NotFound, match="empty"):
+        client.one_grant("")
+    assert server.seen == []
+    server.reply(refusal(404))
+    with pytest.raises(NotFound) as caught:
+        client.one_grant("alice@example.com")
+    assert "alice" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("provider", "at_once"), [("microsoft", 4), ("imap", 1)])
 def test_no_mailbox_gets_more_requests_at_once_than_its_provider_allows(server, provider, at_once):
     running, most, lock, full = 0, 0, threading.Lock(), threading.Barrier(at_once)
@@ -320,4 +367,27 @@ def test_cancel_reaches_a_wait_under_way_in_another_thread(server):
         client.cancel()
         worker.join(5)
         assert not worker.is_alive()
+    assert len(ended) == 1
+
+
+def test_cancel_ends_a_read_under_way_in_another_thread(server):
+    arrived, over = threading.Event(), threading.Event()
+    server.otherwise = lambda seen: silent_until(over, arrived)
+    ended = []
+    with NylasClient(KEY, server.uri, limits=Limits(patience=0)) as client:
+
+        def work():
+            with client.grant(GRANT, "imap") as grant:
+                try:
+                    grant.messages()
+                except Cancelled as error:
+                    ended.append(error)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        assert arrived.wait(10)
+        client.cancel()
+        worker.join(10)
+        assert not worker.is_alive()
+        over.set()
     assert len(ended) == 1

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 import traceback
 from dataclasses import replace
 
@@ -50,24 +51,37 @@ def everything_said(error: BaseException) -> str:
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("grant_id", ["5f3e0a52-7d1c", ADDRESS])
-@pytest.mark.parametrize("what", ["list", "message", "grants"])
+@pytest.mark.parametrize(
+    "what", ["list", "message", "grants", "grant", "webhooks", "create", "update", "rotate", "delete"]
+)
 def test_no_error_shows_a_secret_an_address_or_mail(server, limits, caplog, answer, grant_id, what):
     caplog.set_level(logging.DEBUG, logger="mail_pipeline")
-    server.otherwise = lambda seen: page() if what != "grants" and seen.path == "/v3/grants" else answer
+    of_mailbox = what in ("list", "message")
+    server.otherwise = lambda seen: page() if of_mailbox and seen.path == "/v3/grants" else answer
     client = NylasClient(KEY, server.uri, limits=replace(limits, patience=0), clock=JumpingClock())
     with client, client.grant(grant_id, "imap") as grant:
         ask = {
             "list": lambda: grant.messages(MessageQuery(FOLDER, query_imap=True), cursor=CURSOR),
             "message": lambda: grant.message(MESSAGE_ID, folder_id=FOLDER),
             "grants": lambda: list(client.grants()),
+            "grant": lambda: client.one_grant(grant_id),
+            "webhooks": lambda: client.webhooks(),
+            "create": lambda: client.create_webhook(f"https://{ADDRESS}/", emails=[ADDRESS]),
+            "update": lambda: client.update_webhook(ADDRESS, description=CONTENT, emails=[ADDRESS]),
+            "rotate": lambda: client.rotate_webhook_secret(ADDRESS),
+            "delete": lambda: client.delete_webhook(ADDRESS),
         }[what]
+        failed = None
         try:
             ask()
         except MailPipelineError as error:
             failed = error
+        if failed is None:
+            assert what == "delete"
+            return
     said = everything_said(failed) + caplog.text
     assert not [secret for secret in PRIVATE if secret in strip_source_lines(said)]
-    assert failed.message.startswith("GET /v3/grants")
+    assert re.match("[A-Z]+ /v3/(grants|webhooks)", failed.message)
     assert failed.next_step
 
 

@@ -167,3 +167,15 @@ def test_units_reserved_by_a_request_under_way_are_not_given_twice():
     assert budget.wait(50, 300) > 0
     budget.end(50, 400, 100)
     assert budget.wait(50, 300) <= 0
+
+
+@given(st.sampled_from([100.0, 150.0, 250.0]), prices, st.integers(1, 5))
+def test_pages_leave_room_for_the_messages_fetched_one_by_one(budget, price, singles):
+    units = UnitBudget(0.95 * budget)
+    units.served(FULL_PAGE, LIST_UNITS + price * FULL_PAGE)
+    for _ in range(singles):
+        units.start(0.0, units.cost(1))
+        units.end(0.0, units.cost(1), price)
+    page = units.cost(units.page_size(FULL_PAGE))
+    pages = math.floor(WINDOW_SECONDS * 0.95 * budget / page)
+    assert pages * page + (singles + 1) * price <= WINDOW_SECONDS * 0.95 * budget

@@ -22,5 +22,5 @@ def test_only_one_plain_word_passes_as_an_error_type_or_request_id(value):
 
 
 def test_parameters_are_shown_by_name_alone():
-    shown = shown_request("/v3/grants/g/messages", {"limit": 5, "in": "Private folder"})
+    shown = shown_request("GET", "/v3/grants/g/messages", {"limit": 5, "in": "Private folder"})
     assert shown == "GET /v3/grants/g/messages?limit&in"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mail_pipeline.nylas import KeyRejected, Limits, NotNylas
 from mail_pipeline.nylas.transport import Answer, Broken, Transport, encoded
-from mail_pipeline_tests.nylas.scripted import KEY, Reply, ScriptedServer, page
+from mail_pipeline_tests.nylas.scripted import KEY, Reply, ScriptedServer, page, silent_until
 
 HOSTILE = [
     "<CA+x/y#z%2F?a=b&c@mail.example>",
@@ -162,13 +162,80 @@ def test_an_address_where_nothing_listens(clock, limits):
         uri = f"http://127.0.0.1:{unused.getsockname()[1]}"
     with Transport(KEY, uri, clock=clock, limits=limits) as transport:
         assert transport.get("/v3/grants", {}) == Broken(
-            "could not be sent: nothing accepts connections there"
+            "could not be sent: nothing accepts connections there", unsent=True
         )
 
 
 def test_a_host_that_does_not_exist(clock, limits):
     with Transport(KEY, "http://no-such-host.invalid", clock=clock, limits=limits) as transport:
-        assert transport.get("/v3/grants", {}) == Broken("could not be sent: the host's name is unknown")
+        assert transport.get("/v3/grants", {}) == Broken(
+            "could not be sent: the host's name is unknown", unsent=True
+        )
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_body_is_sent_as_json_with_its_length(server, transport, method):
+    server.reply(page())
+    body = {"description": "Späße", "status": "active"}
+    assert isinstance(transport.send(method, "/v3/webhooks/w", {}, body), Answer)
+    [seen] = server.seen
+    assert (seen.method, seen.path, seen.json) == (method, "/v3/webhooks/w", body)
+    assert seen.headers["content-type"] == "application/json"
+    assert int(seen.headers["content-length"]) == len(seen.body)
+    assert seen.headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_get_after_a_post_has_no_body(server, transport):
+    server.reply(page(), page())
+    transport.send("POST", "/v3/webhooks", {}, {"a": 1})
+    transport.get("/v3/webhooks", {})
+    assert server.seen[1].body == b""
+    assert "content-type" not in server.seen[1].headers
+
+
+def test_what_was_sent_and_lost_is_not_taken_for_unsent(server, transport):
+    server.reply(Reply(end="reset"))
+    outcome = transport.send("POST", "/v3/webhooks", {}, {})
+    assert isinstance(outcome, Broken)
+    assert not outcome.unsent
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_breaking_off_ends_a_read_under_way_and_every_one_to_come(server, clock, started):
+    arrived, over = threading.Event(), threading.Event()
+    silent = silent_until(over, arrived)
+    server.reply(*([page()] if started else []), silent, page())
+    outcomes = []
+    with Transport(KEY, server.uri, clock=clock, limits=Limits(read_timeout=20)) as transport:
+        if started:
+            transport.get("/v3/grants", {})
+        worker = threading.Thread(target=lambda: outcomes.append(transport.get("/v3/grants", {})))
+        worker.start()
+        assert arrived.wait(10)
+        transport.break_off()
+        worker.join(10)
+        assert not worker.is_alive()
+        over.set()
+        outcomes.append(transport.get("/v3/grants", {}))
+    assert outcomes == [Broken("lost its connection")] * 2
+
+
+def test_breaking_off_ends_a_body_that_stopped_half_way(clock):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        outcomes = []
+        with Transport(KEY, uri, clock=clock, limits=Limits(read_timeout=20)) as transport:
+            worker = threading.Thread(target=lambda: outcomes.append(transport.get("/v3/grants", {})))
+            worker.start()
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+                transport.break_off()
+                worker.join(10)
+                assert not worker.is_alive()
+        [outcome] = outcomes
+        assert isinstance(outcome, Broken)
 
 
 def test_tls_against_a_server_without_it(server, clock, limits):

@@ -129,7 +129,7 @@ def test_the_key_is_the_one_the_simulator_was_given(serve):
 
 def test_what_is_not_simulated_answers_404_in_the_envelope(api):
     for method, path in (
-        ("GET", "/v3/webhooks"),
+        ("GET", "/v3/threads"),
         ("POST", "/v3/grants"),
         ("GET", "/"),
         ("DELETE", "/v3/grants/x"),

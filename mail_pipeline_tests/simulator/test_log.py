@@ -45,7 +45,7 @@ def test_a_request_is_logged_before_its_answer_arrives(served):
 
 def test_refused_and_unknown_requests_are_logged_too(served):
     grant_id = served.grant_id("google")
-    served.api.get("/v3/webhooks")
+    served.api.get("/v3/threads")
     served.api.mail("nobody")
     served.api.mail(grant_id, limit="many")
     served.api.message(grant_id, "a/b")

@@ -11,6 +11,7 @@ from mail_pipeline.simulator.cursors import Cursors
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
 from mail_pipeline.simulator.rhythm import DAY
 from mail_pipeline.simulator.service import Service
+from mail_pipeline.simulator.world import World
 
 ONE_PASS = ("google", "microsoft", "ews", "zimbra")
 
@@ -35,8 +36,9 @@ def test_paging_gives_exactly_the_truth_newest_first(six, provider, limit):
 )
 def test_any_page_sizes_give_the_truth_once(provider, messages, limits, irregular, seed):
     fleet = Fleet.generate(seed, [MailboxSpec(provider, messages=messages, body_mean=10)])
-    service = Service(fleet, Cursors("secret"), now=fleet.now, irregular=irregular)
-    mailbox = fleet.mailbox(0)
+    world = World(fleet)
+    service = Service(world, Cursors("secret"), irregular=irregular)
+    (mailbox,) = world
     folders = [f.id for f in mailbox.folders] if provider in IMAP_FAMILY else [None]
     union: dict[str, set[str]] = {}
     for folder in folders:
@@ -95,10 +97,12 @@ def test_some_lists_end_with_an_empty_page_where_told(irregular):
     last = set()
     for seed in range(30):
         fleet = Fleet.generate(seed, [MailboxSpec(messages=3, body_mean=10)])
-        service = Service(fleet, Cursors("secret"), now=fleet.now, irregular=irregular)
+        world = World(fleet)
+        service = Service(world, Cursors("secret"), irregular=irregular)
+        (mailbox,) = world
         params, token = {"limit": "10"}, None
         while token is None or token:
-            envelope = service.messages(fleet.mailbox(0), "p", params, 0.0).envelope
+            envelope = service.messages(mailbox, "p", params, 0.0).envelope
             token = envelope.get("next_cursor") or ""
             params["page_token"] = token
         last.add(len(envelope["data"]))

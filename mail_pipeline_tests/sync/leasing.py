@@ -19,8 +19,7 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.committer import Committer, Write
 from mail_pipeline.sync.leases import Leases
-from mail_pipeline.sync.merge import MessageState
-from mail_pipeline.sync.rows import MessageRows
+from mail_pipeline.sync.merge import Observation
 
 
 def run_out(data: Path, grant_id: str) -> None:
@@ -86,10 +85,8 @@ def main(data: Path) -> None:
                 committer.begin(Checkpoint(partition_key=grant_id, grant_id=grant_id))
                 print("held" if fence is None else fence, flush=True)
             else:
-                rows = MessageRows(grant_id)
-                for identity in ids:
-                    rows.add(MessageState(identity, observed_at=1))
-                error = committer.submit(Write(grant_id, {}, fresh=rows.tables())).exception()
+                fresh = [Observation(identity, 1) for identity in ids]
+                error = committer.submit(Write(grant_id, {}, fresh=fresh)).exception()
                 print("stored" if error is None else type(error).__name__, flush=True)
         committer.close()
         leases.close()

@@ -19,7 +19,7 @@ from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import tables_path
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import COMPLETE, LISTING, Checkpoint, newest_checkpoints
-from mail_pipeline.sync.committer import Committer, Write
+from mail_pipeline.sync.committer import WAITING_AT_MOST, Committer, Write
 from mail_pipeline.sync.leases import LeaseLost, Leases
 from mail_pipeline.sync.merge import MessageState, Observation
 from mail_pipeline.sync.records import Body, DeadLetter
@@ -61,21 +61,18 @@ class Mailbox:
         self._committer.begin(Checkpoint(partition_key=key, grant_id=self.grant_id, **fields))
 
     def write(self, page: Sequence[Observation], key: str | None = None, **fields: Any) -> Write:
-        fresh: dict[str, MessageState] = {}
+        fresh: list[Observation] = []
         repeats: list[Observation] = []
+        ids: set[str] = set()
         for observation in copy.deepcopy(page):
-            if observation.id in fresh:
-                fresh[observation.id].observe(observation)
-            elif observation.id in self._seen:
+            if observation.id not in ids and observation.id in self._seen:
                 repeats.append(observation)
             else:
-                fresh[observation.id] = MessageState.first(observation)
-        self._seen.add(fresh)
-        rows = MessageRows(self.grant_id)
-        for state in fresh.values():
-            rows.add(state)
+                ids.add(observation.id)
+                fresh.append(observation)
+        self._seen.add(ids)
         changes = fields.pop("changes", {"state": LISTING})
-        return Write(key or self.grant_id, changes, fresh=rows.tables(), repeats=repeats, **fields)
+        return Write(key or self.grant_id, changes, fresh=fresh, repeats=repeats, **fields)
 
     def store(self, page: Sequence[Observation], key: str | None = None, **fields: Any) -> Checkpoint:
         return self._committer.submit(self.write(page, key, **fields)).result()
@@ -226,9 +223,9 @@ def contents_of(history: Sequence[Observation]) -> dict[str, list[str]]:
     states: dict[str, MessageState] = {}
     for each in copy.deepcopy(history):
         states.setdefault(each.id, MessageState(each.id)).observe(each)
-    rows = MessageRows("any")
+    rows = MessageRows()
     for state in states.values():
-        rows.add(state)
+        rows.add("any", state)
     tables = rows.tables().items()
     return {name: comparable(table.drop_columns(["grant_id"]).to_pylist()) for name, table in tables}
 
@@ -387,23 +384,23 @@ def test_closing_stores_what_was_submitted(lake: Lake, leases: Leases) -> None:
 
 def test_submitting_waits_while_too_much_waits(mailbox: Mailbox, lake: Lake, committer: Committer) -> None:
     futures: list[Future[Checkpoint]] = []
-    twelve = threading.Event()
+    full = threading.Event()
 
     def submit() -> None:
-        for number in range(13):
+        for number in range(WAITING_AT_MOST + 1):
             futures.append(committer.submit(mailbox.write(page(1, str(number)))))
-            if len(futures) == 12:
-                twelve.set()
+            if len(futures) == WAITING_AT_MOST:
+                full.set()
 
     submitter = threading.Thread(target=submit)
     with lake.locked():
         submitter.start()
-        assert twelve.wait(30)
+        assert full.wait(30)
         submitter.join(0.2)
-        assert len(futures) == 12
+        assert len(futures) == WAITING_AT_MOST
     submitter.join()
 
-    assert futures[-1].result().messages == 13
+    assert futures[-1].result().messages == WAITING_AT_MOST + 1
 
 
 def test_a_full_disk_stops_the_run_and_it_goes_on_where_it_stopped(tmp_path: Path) -> None:

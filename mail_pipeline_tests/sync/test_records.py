@@ -310,9 +310,9 @@ def readable(record: object) -> bool:
 @given(st.lists(records, max_size=5), st.none() | st.just("INBOX"))
 def test_what_was_read_fits_the_tables(page: list[Any], folder: str | None) -> None:
     observations, dead = read_messages(page, at=5, folder=folder)
-    rows = MessageRows("g")
+    rows = MessageRows()
     for observation in observations:
-        rows.add(MessageState.first(observation))
+        rows.add("g", MessageState.first(observation))
 
     tables = rows.tables()
     assert tables["all_messages"]["id"].to_pylist() == [each.id for each in observations]

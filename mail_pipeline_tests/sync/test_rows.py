@@ -62,14 +62,16 @@ def stories(identity: str) -> st.SearchStrategy[Story]:
 
 
 def tables_of(states: list[MessageState]) -> Tables:
-    rows = MessageRows("g")
+    rows = MessageRows()
     for state in states:
-        rows.add(state)
+        rows.add("g", state)
     return rows.tables()
 
 
 def read(tables: Tables) -> dict[str, MessageState]:
-    return read_states(tables["all_messages"], tables["message_participants"], tables["attachments"])
+    found = read_states(tables["all_messages"], tables["message_participants"], tables["attachments"])
+    assert {grant_id for grant_id, _ in found} <= {"g"}
+    return {identity: state for (_, identity), state in found.items()}
 
 
 @given(stories("m"))

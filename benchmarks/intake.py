@@ -1,0 +1,156 @@
+"""How many signed notifications a second does one receiver take, beside a bare one that only appends to a file?
+
+    python -m benchmarks.intake [--seconds 5] [--rounds 5] [--json]
+    python -m benchmarks.intake --burst 20000
+
+Bodies of 11 KB, 64 connections, the sender in a process of its own. Each is answered 200 when it is durable, in
+both. They run in turn, so that a busy machine is busy for both. A burst is sent as fast as it goes; what was
+answered 200 is compared with what is in the landing table.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.processes import ROOT, run
+from mail_pipeline.inbox.landing import Landing
+from mail_pipeline.settings import Settings
+
+_SECRET = {"NYLAS_WEBHOOK_SECRET": "secret-of-the-benchmark"}
+CASES = ("bare", "receiver")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One case over all rounds; medians."""
+
+    case: str
+    rate: float
+    """Requests answered per second."""
+    p50: float
+    """Milliseconds."""
+    p99: float
+    rate_over_bare: float
+    """Median of the rounds' ratios."""
+    other_answers: int
+    """In all rounds, anything but 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What became of a burst."""
+
+    sent: int
+    answered_200: int
+    landed: int
+    seconds: float
+
+
+def measure(seconds: float, rounds: int, connections: int = 64) -> list[Figures]:
+    """Run both in turn. Raises where a process fails."""
+    seen: dict[str, list[dict[str, Any]]] = {case: [] for case in CASES}
+    for number in range(rounds):
+        # Whoever comes second finds the machine warmer.
+        for case in CASES if number % 2 else reversed(CASES):
+            with tempfile.TemporaryDirectory() as folder, _serving(case, Path(folder)) as url:
+                seen[case].append(_load(url, "--seconds", str(seconds), "--connections", str(connections)))
+    return [_figures(case, seen[case], seen["bare"]) for case in CASES]
+
+
+def burst(notifications: int) -> Burst:
+    """Send so many as fast as it goes and count what landed."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        with _serving("receiver", data) as url:
+            seen = _load(url, "--requests", str(notifications))
+        with Landing.open(Settings(data=data)) as landing:
+            landed = landing.count()
+    return Burst(notifications, seen["statuses"].get("200", 0), landed, notifications / seen["rate"])
+
+
+def table(figures: Sequence[Figures]) -> str:
+    """Return the figures as a Markdown table."""
+    lines = [
+        "| case | requests/s | p50 ms | p99 ms | rate / bare | not 200 |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.case} | {each.rate:,.0f} | {each.p50:.1f} | {each.p99:.1f} | {each.rate_over_bare:.2f} | "
+        f"{each.other_answers} |"
+        for each in figures
+    ]
+    return "\n".join(lines)
+
+
+def _figures(case: str, seen: list[dict[str, Any]], bare: list[dict[str, Any]]) -> Figures:
+    return Figures(
+        case=case,
+        rate=median(each["rate"] for each in seen),
+        p50=median(each["p50"] for each in seen),
+        p99=median(each["p99"] for each in seen),
+        rate_over_bare=median(one["rate"] / other["rate"] for one, other in zip(seen, bare, strict=True)),
+        other_answers=sum(
+            count for each in seen for status, count in each["statuses"].items() if status != "200"
+        ),
+    )
+
+
+def _load(url: str, *arguments: str) -> dict[str, Any]:
+    answer: dict[str, Any] = run("benchmarks.intake_load", url, *arguments, environment=_SECRET).answer
+    return answer
+
+
+@contextmanager
+def _serving(case: str, data: Path) -> Iterator[str]:
+    if case == "bare":
+        arguments = ["-m", "benchmarks.bare_receiver", str(data / "notifications")]
+    else:
+        arguments = ["-m", "mail_pipeline.cli", "receive", "--port", "0"]
+    own = ("NYLAS_", "MAIL_PIPELINE_")
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**outside, **_SECRET, "MAIL_PIPELINE_DATA": str(data)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            if not url:
+                raise RuntimeError(f"the {case} receiver did not start")
+            yield url
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each run")
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs")
+    parser.add_argument("--burst", type=int, help="send so many, count what landed, and do nothing else")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    wanted = parser.parse_args()
+    if wanted.burst:
+        print(json.dumps(asdict(burst(wanted.burst))))
+        return
+    figures = measure(wanted.seconds, wanted.rounds)
+    print(json.dumps([asdict(each) for each in figures], indent=2) if wanted.json else table(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The databases notifications land in, SQLite or Postgres, and what their errors mean."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
+from mail_pipeline.lake.disk import database_error, disk_errors
+
+_BUSY_SECONDS = 4.0
+"""How long a locked SQLite file is waited for. Whoever arrives while one commit waits waits for the next one
+too, and Nylas hangs up after 10 seconds."""
+_CONNECT_SECONDS = 4
+_CHECKPOINT_PAGES = 4_096
+_PAGE_BYTES = 8_192
+"""Bodies are around 11 KB: fewer pages for each than with SQLite's own 4,096."""
+
+
+def open_database(database_url: str | None, data: Path) -> sa.Engine:
+    """Return an engine for Postgres where there is an address, else for `<data>/inbox.sqlite`.
+
+    Its errors never show the values of a statement. Raises StopRun where the address cannot be right or the
+    driver is missing.
+    """
+    return _sqlite(data / "inbox.sqlite") if database_url is None else _postgres(database_url)
+
+
+@contextmanager
+def database_errors(data: Path) -> Iterator[None]:
+    """Turn what the database answers into errors that say the next step.
+
+    RetryLater where it is locked or out of reach; StopRun where the disk or the file is at fault. Errors of
+    another kind come as they are.
+    """
+    with disk_errors(data):
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise _classed(error, data) or error from error
+
+
+def _classed(error: sa.exc.DBAPIError, data: Path) -> MailPipelineError | None:
+    state = getattr(error.orig, "sqlstate", None)
+    if type(error.orig).__module__.startswith("sqlite3"):
+        return database_error(error, data) or _damaged(error, data)
+    if state == "53100":
+        return StopRun(
+            "The disk of the database that notifications land in is full; everything committed is safe",
+            next_step="Free some space on the server of MAIL_PIPELINE_DATABASE_URL.",
+        )
+    if state in {"25006", "42501"}:
+        return StopRun(
+            "The database that notifications land in cannot be written",
+            next_step="Let the user of MAIL_PIPELINE_DATABASE_URL create tables and write, on the primary.",
+        )
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+        return RetryLater(
+            "The database that notifications land in does not answer as it should "
+            f"({type(error.orig).__name__}{f', {state}' if state else ''})",
+            next_step="Check that the server of MAIL_PIPELINE_DATABASE_URL runs and lets this user in.",
+        )
+    return None
+
+
+def _damaged(error: sa.exc.DBAPIError, data: Path) -> StopRun | None:
+    text = str(error.orig).lower()
+    if "not a database" not in text and "malformed" not in text:
+        return None
+    return StopRun(
+        f"{data / 'inbox.sqlite'} is damaged, or is no SQLite file",
+        next_step="Move it away, keep it, and start again: what was missed is found by `reconcile`.",
+    )
+
+
+def _sqlite(path: Path) -> sa.Engine:
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": _BUSY_SECONDS},
+        hide_parameters=True,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _durable(connection: DBAPIConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        cursor.close()
+
+    return engine
+
+
+def _postgres(address: str) -> sa.Engine:
+    try:
+        url = sa.make_url(address).set(drivername="postgresql+psycopg")
+        # A server that goes away without a word would otherwise hold every answer back.
+        engine = sa.create_engine(
+            url, connect_args={"connect_timeout": _CONNECT_SECONDS}, pool_pre_ping=True, hide_parameters=True
+        )
+    except (sa.exc.ArgumentError, ValueError):
+        raise StopRun(
+            "MAIL_PIPELINE_DATABASE_URL cannot be read as an address",
+            next_step="Write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE, special characters as %XX.",
+        ) from None
+    except ModuleNotFoundError:
+        raise StopRun(
+            "MAIL_PIPELINE_DATABASE_URL is set, and Postgres' driver is not installed",
+            next_step="Install it: pip install 'mail-pipeline[postgres]'.",
+        ) from None
+
+    @sa.event.listens_for(engine, "connect")
+    def _durable(connection: DBAPIConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        # Other settings than `off` wait for the disk, or for even more.
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) "
+            "WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        cursor.close()
+        connection.commit()
+
+    return engine

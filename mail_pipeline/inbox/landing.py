@@ -1,0 +1,264 @@
+"""The landing table: every notification as it came, in the order in which it was stored."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import sqlalchemy as sa
+
+from mail_pipeline.inbox.databases import database_errors, open_database
+from mail_pipeline.settings import Settings
+
+_BATCH = 500
+"""Rows that one statement names, and that one transaction of retention removes."""
+_LOCK = 7_526_417_308_291_164_001
+"""The landing table among Postgres' advisory locks: any number that nobody else takes."""
+
+_metadata = sa.MetaData()
+_notifications = sa.Table(
+    "notifications",
+    _metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column("received_at", sa.Double, nullable=False),
+    sa.Column("headers", sa.LargeBinary, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    # Without it SQLite gives the numbers of removed rows again.
+    sqlite_autoincrement=True,
+)
+_receivers = sa.Table(
+    "receivers",
+    _metadata,
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("started_at", sa.Double, primary_key=True),
+    sa.Column("last_seen", sa.Double, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request of a sender: its body raw as sent, its headers by lower-case name.
+
+    `received_at` is in unix seconds, by the clock of the receiver.
+    """
+
+    received_at: float
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Landed(Delivery):
+    """A stored delivery. Numbers grow in the order of storing and are never given twice."""
+
+    number: int
+
+
+class Landing:
+    """The table, open. Methods may be called from several threads, and by several processes at once.
+
+    All raise RetryLater where the database is locked or out of reach, StopRun where the disk or the file is
+    at fault.
+    """
+
+    def __init__(self, engine: sa.Engine, data: Path) -> None:
+        """Take an engine, and the data folder that errors speak of; `open` makes both."""
+        self._engine = engine
+        self._data = data
+        self._on_postgres = engine.dialect.name == "postgresql"
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Landing":
+        """Open the table of the settings' database, or of the data folder; make it where it is missing."""
+        with database_errors(settings.data):
+            if settings.database_url is None:
+                settings.data.mkdir(parents=True, exist_ok=True)
+            landing = cls(open_database(settings.database_url, settings.data), settings.data)
+            try:
+                landing._make_tables()
+            except BaseException:
+                landing.close()
+                raise
+        return landing
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> "Landing":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def store(self, deliveries: Sequence[Delivery]) -> None:
+        """Store all of them in one transaction, or none; when this returns they outlive a loss of power."""
+        rows = [
+            {"received_at": each.received_at, "headers": orjson.dumps(each.headers), "body": each.body}
+            for each in deliveries
+        ]
+        with self._transaction() as connection:
+            if self._on_postgres:
+                # Readers go by "number greater than the last", so numbers must become visible in order.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            connection.execute(_notifications.insert(), rows)
+
+    def after(self, number: int, *, limit: int, max_bytes: int) -> list[Landed]:
+        """Return what was stored after this number, in order.
+
+        At most `limit` rows with `max_bytes` of bodies in all, as sent; yet one row if there is any.
+        """
+        newer = (
+            sa.select(_notifications.c.number, sa.func.length(_notifications.c.body))
+            .where(_notifications.c.number > number)
+            .order_by(_notifications.c.number)
+            .limit(limit)
+        )
+        with self._transaction() as connection:
+            sizes = [(int(found), int(size)) for found, size in connection.execute(newer)]
+            last = _last_within(sizes, max_bytes)
+            return _landed(connection, _notifications.c.number.between(number + 1, last))
+
+    def get(self, numbers: Iterable[int]) -> list[Landed]:
+        """Return the rows of these numbers that are there, in order."""
+        wanted = sorted(set(numbers))
+        with self._transaction() as connection:
+            return [
+                row
+                for batch in _batches(wanted)
+                for row in _landed(connection, _notifications.c.number.in_(batch))
+            ]
+
+    def newest(self) -> int:
+        """Return the greatest number ever given; 0 where nothing was ever stored."""
+        with self._transaction() as connection:
+            newest = connection.scalar(sa.select(sa.func.max(_notifications.c.number)))
+            if newest is None:
+                newest = self._last_given(connection)
+        return int(newest or 0)
+
+    def count(self) -> int:
+        """Return how many rows there are."""
+        with self._transaction() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(_notifications)) or 0
+
+    def remove(self, *, up_to: int, received_before: float, keep: Collection[int] = ()) -> int:
+        """Remove rows up to this number that came before this time; return how many.
+
+        Those in `keep` stay. Works in small transactions, so that receivers hardly wait.
+        """
+        kept = frozenset(keep)
+        removed = last = 0
+        while True:
+            old = (
+                sa.select(_notifications.c.number)
+                .where(
+                    _notifications.c.number > last,
+                    _notifications.c.number <= up_to,
+                    _notifications.c.received_at < received_before,
+                )
+                .order_by(_notifications.c.number)
+                .limit(_BATCH)
+            )
+            with self._transaction() as connection:
+                numbers = list(connection.scalars(old))
+                if not numbers:
+                    return removed
+                last = numbers[-1]
+                going = [number for number in numbers if number not in kept]
+                connection.execute(_notifications.delete().where(_notifications.c.number.in_(going)))
+            removed += len(going)
+
+    def beat(self, receiver: str, at: float, *, started: bool = False) -> None:
+        """Note that a receiver stored, or could store, at this time (unix seconds).
+
+        `started` begins a new stretch of time; without it the receiver's last one becomes longer.
+        """
+        stretches = sa.select(sa.func.max(_receivers.c.started_at)).where(_receivers.c.receiver == receiver)
+        longer = (
+            _receivers.update()
+            .where(
+                _receivers.c.receiver == receiver,
+                _receivers.c.started_at == stretches.scalar_subquery(),
+                _receivers.c.last_seen < at,
+            )
+            .values(last_seen=at)
+        )
+        new = _receivers.insert().values(receiver=receiver, started_at=at, last_seen=at)
+        with self._transaction() as connection:
+            connection.execute(new if started else longer)
+
+    def silences(self, *, longer_than: float, until: float | None = None) -> list[tuple[float, float]]:
+        """Return the times in which no receiver was up, as (start, end) in unix seconds, in order.
+
+        From the first start to the last heartbeat, and on to `until` where that is given; only those that
+        are longer than so many seconds. Empty where no receiver was ever up.
+        """
+        stretches = sa.select(_receivers.c.started_at, _receivers.c.last_seen).order_by(
+            _receivers.c.started_at
+        )
+        with self._transaction() as connection:
+            up = [(float(start), float(end)) for start, end in connection.execute(stretches)]
+        if up and until is not None:
+            up.append((until, until))
+        return [(start, end) for start, end in _gaps(up) if end - start > longer_than]
+
+    def _make_tables(self) -> None:
+        with self._transaction() as connection:
+            if self._on_postgres:
+                # IF NOT EXISTS looks first and creates then; two receivers that start together would clash.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            for table in _metadata.sorted_tables:
+                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+
+    def _last_given(self, connection: sa.Connection) -> int | None:
+        if not self._on_postgres:
+            query = "SELECT seq FROM sqlite_sequence WHERE name = 'notifications'"
+        else:
+            # The sequence knows the numbers of transactions under way too; wait for those.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(_LOCK)))
+            query = (
+                "SELECT pg_sequence_last_value(pg_get_serial_sequence('notifications', 'number')::regclass)"
+            )
+        last: int | None = connection.scalar(sa.text(query))
+        return last
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with database_errors(self._data), self._engine.begin() as connection:
+            yield connection
+
+
+def _landed(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Landed]:
+    rows = connection.execute(
+        sa.select(_notifications).where(condition).order_by(_notifications.c.number)
+    ).all()
+    return [Landed(row.received_at, orjson.loads(row.headers), row.body, row.number) for row in rows]
+
+
+def _last_within(sizes: Sequence[tuple[int, int]], max_bytes: int) -> int:
+    """Return the last of (number, size) with which all sizes so far fit; the first in any case."""
+    total, last = 0, 0
+    for number, size in sizes:
+        total += size
+        if last and total > max_bytes:
+            break
+        last = number
+    return last
+
+
+def _batches(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH))
+
+
+def _gaps(up: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    if not up:
+        return
+    end = up[0][1]
+    for start, last_seen in up[1:]:
+        if start > end:
+            yield end, start
+        end = max(end, last_seen)

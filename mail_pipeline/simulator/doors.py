@@ -1,0 +1,108 @@
+"""What a test in another process asks the simulator itself: no key, since these paths are not Nylas'."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from mail_pipeline.simulator.fleet import MailboxSpec
+from mail_pipeline.simulator.log import RequestLog
+from mail_pipeline.simulator.postman import Postman
+from mail_pipeline.simulator.provider import Provider
+from mail_pipeline.simulator.world import World
+
+_JSON = "application/json"
+_OPERATIONS = (
+    *("arrive", "flag", "move", "edit", "delete", "restore"),
+    *("create_folder", "rename_folder", "delete_folder"),
+    *("expire", "reauthenticate", "connect", "disconnect"),
+)
+
+
+def doors(world: World, provider: Provider, postman: Postman, log: RequestLog) -> list[Route]:
+    """Return the routes under /simulator."""
+
+    async def requests(request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal():
+            return Response("after must be a whole number", 400)
+        return _json([asdict(entry) for entry in log.entries(int(after))])
+
+    async def true_mail(request: Request) -> Response:
+        with world.lock:
+            mailbox = world.find(unquote(request.path_params["grant"]))
+            if mailbox is None:
+                return Response(status_code=404)
+            records = mailbox.records()
+        return StreamingResponse(_lines(records), media_type="application/x-ndjson")
+
+    async def notifications(_: Request) -> Response:
+        return _json([one.record() for one in postman.notifications()])
+
+    async def happen(request: Request) -> Response:
+        operation = request.path_params["operation"]
+        if operation not in _OPERATIONS:
+            return Response(f"operations are {', '.join(_OPERATIONS)}", 404)
+
+        def change() -> str:
+            return _change(provider, operation, arguments)
+
+        try:
+            arguments = _object(await request.body())
+            return _json(await to_thread.run_sync(change))
+        except KeyError:
+            return Response("no such grant or message", 404)
+        except (TypeError, ValueError) as error:
+            return Response(str(error), 400)
+
+    async def clock(request: Request) -> Response:
+        try:
+            world.clock.advance(float(_object(await request.body())["advance"]))
+        except (KeyError, TypeError, ValueError):
+            return Response('expected {"advance": seconds}', 400)
+        return _json({"now": world.clock.now()})
+
+    async def deliver(_: Request) -> Response:
+        return _json({"tries": await to_thread.run_sync(postman.deliver)})
+
+    async def drain(_: Request) -> Response:
+        return _json({"tries": await to_thread.run_sync(postman.drain)})
+
+    routes: list[tuple[str, Callable[[Request], Any], str]] = [
+        ("requests", requests, "GET"),
+        ("truth/{grant}", true_mail, "GET"),
+        ("notifications", notifications, "GET"),
+        ("provider/{operation}", happen, "POST"),
+        ("clock", clock, "POST"),
+        ("postman/deliver", deliver, "POST"),
+        ("postman/drain", drain, "POST"),
+    ]
+    return [Route(f"/simulator/{path}", endpoint, methods=[method]) for path, endpoint, method in routes]
+
+
+def _change(provider: Provider, operation: str, arguments: dict[str, Any]) -> str:
+    if operation == "connect":
+        return provider.connect(MailboxSpec(**arguments))
+    made: str = getattr(provider, operation)(**arguments)
+    return made
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    found = orjson.loads(body)
+    if not isinstance(found, dict):
+        raise ValueError("expected a JSON object")
+    return found
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type=_JSON)
+
+
+def _lines(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    return (orjson.dumps(record) + b"\n" for record in records)

@@ -1,0 +1,328 @@
+"""Applying what has landed: every notification takes effect once, whatever the order they came in.
+
+A batch is one commit: the rows it changes, what is still to be asked of the API, what became of each of its
+notifications, and with them how far the landing table is applied. No lease of a grant is needed: an
+observation is merged into what is stored under the write lock, whoever stored it.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from mail_pipeline.errors import RetryLater, StopRun
+from mail_pipeline.inbox.landing import Landed, Landing
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.transaction import Transaction
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.settings import Settings
+from mail_pipeline.sync.beside import write_beside
+from mail_pipeline.sync.fetches import (
+    FOLDERS,
+    GRANTS,
+    MESSAGE,
+    NO_BODY,
+    TRUNCATED,
+    Fetch,
+    disputes,
+    fetch_rows,
+)
+from mail_pipeline.sync.fetching import Fetcher
+from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.notifications import METADATA, Notification, read_changes, read_notification
+from mail_pipeline.sync.notifications import TRUNCATED as CUT
+from mail_pipeline.sync.records import Unreadable
+from mail_pipeline.sync.rows import Key, arrow_table, keys
+from mail_pipeline.sync.storing import MessageStore
+
+APPLIED = "applied"
+KEPT = "kept"
+DEAD = "dead"
+
+LEASE = "@notifications"
+"""Whoever applies holds this lease, in the place of a grant's."""
+UNKNOWN_GRANT = "data.object.grant_id: expected a known grant, got one that is not in the table grants"
+
+_BATCH = 2_000
+_BATCH_BYTES = 32 * 2**20
+_MICROSECONDS = 1_000_000
+_RAW_AT_MOST = 1_000_000
+
+
+class AnotherApplies(RetryLater):
+    """Another process applies notifications at this moment."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__(
+            "Another process applies notifications at this moment",
+            next_step="Nothing to do: it takes everything that has landed.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Which notifications to apply once more: those of `numbers`, or dead and kept ones, or all."""
+
+    numbers: tuple[int, ...] = ()
+    type: str | None = None
+    """Dead and kept ones of this type or trigger; with `everything` it is not looked at."""
+    everything: bool = False
+    """The whole landing table from its first row."""
+
+
+@dataclass(slots=True)
+class ApplyReport:
+    """What an `apply` did. Outcomes are counted by trigger."""
+
+    applied_up_to: int = 0
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many notifications by (outcome, trigger)."""
+    messages: Counter[str] = field(default_factory=Counter)
+    """How many messages were touched, by grant."""
+    fetched: int = 0
+    waiting: int = 0
+    """Requests that are still to be made, since their grant or the API is out of reach."""
+
+    def count(self, outcome: str) -> int:
+        """Return how many notifications had this outcome."""
+        return sum(number for (found, _), number in self.outcomes.items() if found == outcome)
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one batch comes to."""
+
+    observations: dict[str, list[Observation]] = field(default_factory=dict)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    dead: list[tuple[Any, ...]] = field(default_factory=list)
+    fetches: list[Fetch] = field(default_factory=list)
+    bodiless: set[Key] = field(default_factory=set)
+    """Messages whose notification brought no body, though their grant's mail has bodies."""
+
+
+def apply(
+    settings: Settings,
+    *,
+    replay: Replay | None = None,
+    on_batch: Callable[[ApplyReport], None] | None = None,
+) -> ApplyReport:
+    """Apply everything that has landed and not been applied, then ask the API for what that left open.
+
+    `replay` applies some once more before that. `on_batch` is told after each commit. Safe to interrupt at
+    any moment and to repeat. Raises AnotherApplies, StopRun for what stops everything, and RetryLater where
+    the landing table cannot be reached. An API out of reach is no error: what waits for it stays.
+    """
+    with ExitStack() as stack:
+        landing = stack.enter_context(Landing.open(settings))
+        lake = stack.enter_context(Lake(settings.data))
+        leases = Leases(settings.data)
+        stack.callback(leases.close)
+        with lake.locked():
+            if leases.take(LEASE) is None:
+                raise AnotherApplies
+        stack.callback(leases.give_back, LEASE)
+        applier = _Applier(landing, lake, leases, on_batch or (lambda _: None))
+        if replay is not None:
+            applier.replay(replay)
+        fetcher = stack.enter_context(Fetcher(settings, lake))
+        while True:
+            applier.catch_up()
+            done, waiting = fetcher.work()
+            applier.report.fetched += done
+            applier.report.waiting = waiting
+            if not done and not applier.retry_unknown_grants() and landing.newest() <= applier.applied_up_to:
+                return applier.report
+
+
+class _Applier:
+    """Takes landed notifications into the lake, batch by batch."""
+
+    def __init__(
+        self, landing: Landing, lake: Lake, leases: Leases, on_batch: Callable[[ApplyReport], None]
+    ) -> None:
+        self._landing = landing
+        self._lake = lake
+        self._leases = leases
+        self._on_batch = on_batch
+        (self.applied_up_to,) = lake.column(queries.APPLIED_UP_TO)
+        self.report = ApplyReport(applied_up_to=self.applied_up_to)
+        if landing.newest() < self.applied_up_to:
+            raise StopRun(
+                "The landing table is older than the lake: notifications the lake has applied never landed "
+                "in it",
+                next_step="Put back the inbox.sqlite (or the database) that belongs to this data folder.",
+            )
+
+    def catch_up(self) -> None:
+        """Apply all that landed after what is applied."""
+        while batch := self._landing.after(self.applied_up_to, limit=_BATCH, max_bytes=_BATCH_BYTES):
+            self._apply(batch)
+            self.applied_up_to = self.report.applied_up_to = batch[-1].number
+
+    def replay(self, replay: Replay) -> None:
+        """Apply some of what is applied once more."""
+        if not replay.everything:
+            numbers = replay.numbers or tuple(
+                self._lake.column(queries.NOTIFICATIONS_TO_REPLAY, {"type": replay.type})
+            )
+            self._again(numbers)
+            return
+        reached = 0
+        while batch := self._landing.after(reached, limit=_BATCH, max_bytes=_BATCH_BYTES):
+            reached = batch[-1].number
+            self._apply([each for each in batch if each.number <= self.applied_up_to], again=True)
+
+    def retry_unknown_grants(self) -> bool:
+        """Apply what was dead for an unknown grant that is known now; tell whether there was any."""
+        numbers = list(self._lake.column(queries.OF_UNKNOWN_GRANTS, [UNKNOWN_GRANT]))
+        return bool(numbers) and self._again(numbers)
+
+    def _again(self, numbers: Sequence[int]) -> bool:
+        found = self._landing.get(number for number in numbers if number <= self.applied_up_to)
+        for start in range(0, len(found), _BATCH):
+            self._apply(found[start : start + _BATCH], again=True)
+        return bool(found)
+
+    def _apply(self, batch: Sequence[Landed], *, again: bool = False) -> None:
+        if not batch:
+            return
+        grants = {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
+        plan, outcomes = _plan(batch, grants)
+        with self._lake.transaction() as transaction:
+            self._leases.check(LEASE)
+            if again:
+                _forget(transaction, batch)
+            store = MessageStore(transaction)
+            new = store.merge(plan.observations)
+            store.flush()
+            write_beside(transaction, new, time.time())
+            fetches = [*plan.fetches, *disputes(store.disputed), *_without_body(transaction, plan.bodiless)]
+            transaction.append("fetches", fetch_rows(fetches))
+            transaction.append("dead_letters", arrow_table("dead_letters", plan.dead))
+            transaction.append("notifications", arrow_table("notifications", plan.rows))
+        self.report.outcomes += outcomes
+        self.report.messages += Counter({grant: len(found) for grant, found in plan.observations.items()})
+        self._on_batch(self.report)
+
+
+def _plan(
+    batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]]
+) -> tuple[_Plan, Counter[tuple[str, str]]]:
+    plan = _Plan()
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for landed in batch:
+        notification: Notification | None = None
+        try:
+            notification = read_notification(landed)
+            outcome, reason = _take(plan, notification, grants)
+        except Unreadable as error:
+            outcome, reason = DEAD, str(error)
+        if outcome == DEAD:
+            plan.dead.append(_dead_row(landed, notification, reason or ""))
+        plan.rows.append(_row(landed, notification, outcome, reason))
+        outcomes[outcome, notification.trigger if notification else "unreadable"] += 1
+    return plan, outcomes
+
+
+def _take(
+    plan: _Plan, notification: Notification, grants: Mapping[str, dict[str, Any]]
+) -> tuple[str, str | None]:
+    """Note in the plan what a notification asks for; return its outcome and the reason for it."""
+    kind, _, action = notification.trigger.partition(".")
+    grant_id = notification.grant_id
+    if kind == "grant":
+        plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
+        return APPLIED, None
+    if grant_id not in grants:
+        # It may be new; if it is, what is dead for want of it is applied once more.
+        plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
+        return DEAD, UNKNOWN_GRANT
+    if kind == "folder":
+        plan.fetches.append(Fetch(FOLDERS, grant_id, None, "changed"))
+        return APPLIED, None
+    if kind == "message" and action in {"created", "updated", "deleted"}:
+        observation, letter = read_changes(notification)
+        plan.observations.setdefault(grant_id, []).append(observation)
+        if letter is not None:
+            plan.dead.append(_letter_row(grant_id, letter, notification))
+        if CUT in notification.suffixes:
+            plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, TRUNCATED))
+        elif (
+            not observation.gone
+            and "body" not in observation.fields
+            and METADATA not in notification.suffixes
+        ):
+            plan.bodiless.add((grant_id, observation.id))
+        return APPLIED, None
+    if kind in {"contact", "calendar", "event"}:
+        return KEPT, "There is no table for it yet"
+    return KEPT, "It does not change what the tables hold"
+
+
+def _lacks_body(notification: Notification, observation: Observation) -> bool:
+    # With a scope that shows no content the API has none to fetch.
+    shows_content = METADATA not in notification.suffixes
+    return shows_content and not observation.gone and "body" not in observation.fields
+
+
+def _without_body(transaction: Transaction, messages: set[Key]) -> Iterator[Fetch]:
+    """Return requests for those messages of which no body is stored either."""
+    if messages:
+        wanted = keys(messages, id_column="message_id")
+        for grant_id, identity in transaction.given(queries.BODILESS, wanted=wanted):
+            yield Fetch(MESSAGE, grant_id, identity, NO_BODY)
+
+
+def _forget(transaction: Transaction, batch: Sequence[Landed]) -> None:
+    replayed = pa.table({"number": pa.array([each.number for each in batch], pa.int64())})
+    transaction.change("notifications", queries.FORGET_NOTIFICATIONS, replayed=replayed)
+    transaction.change("dead_letters", queries.FORGET_DEAD_NOTIFICATIONS, replayed=replayed)
+
+
+def _row(
+    landed: Landed, notification: Notification | None, outcome: str, reason: str | None
+) -> tuple[Any, ...]:
+    told: tuple[Any, ...] = (None,) * 6
+    if notification is not None:
+        told = (
+            notification.id,
+            notification.type,
+            notification.trigger,
+            notification.grant_id,
+            notification.object_id,
+            notification.occurred_at * _MICROSECONDS,
+        )
+    received_at = int(landed.received_at * _MICROSECONDS)
+    return (landed.number, *told, received_at, int(time.time() * _MICROSECONDS), outcome, reason)
+
+
+def _dead_row(landed: Landed, notification: Notification | None, reason: str) -> tuple[Any, ...]:
+    return (
+        notification.grant_id if notification else None,
+        None,
+        "notification",
+        str(landed.number),
+        reason,
+        False,
+        landed.body[:_RAW_AT_MOST].decode("utf-8", "backslashreplace").replace("\x00", "\\x00"),
+        int(landed.received_at * _MICROSECONDS),
+    )
+
+
+def _letter_row(grant_id: str, letter: Any, notification: Notification) -> tuple[Any, ...]:
+    return (
+        grant_id,
+        None,
+        letter.object,
+        letter.object_id,
+        letter.reason,
+        letter.stored,
+        letter.raw,
+        notification.occurred_at * _MICROSECONDS,
+    )

@@ -1,0 +1,40 @@
+"""Messages written beside the workers that list mailboxes.
+
+A worker that holds a grant's lease knows which of its messages the lake held when it began, and takes every
+other one for new. Notifications do not wait for leases: who stores a new message without one says so here, in
+the same commit, and every committer looks here before it believes a worker.
+"""
+
+from collections.abc import Collection
+
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.transaction import Transaction
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.rows import Key, arrow_table
+
+
+class WrittenBeside:
+    """The messages written beside since this was made."""
+
+    def __init__(self, lake: Lake) -> None:
+        """Begin now: what the lake holds already is known to all who ask it later."""
+        (self._newest,) = lake.column(queries.NEWEST_BESIDE)
+        self._messages: set[Key] = set()
+
+    def look(self, transaction: Transaction) -> None:
+        """Take in what has been committed since; call it under the write lock."""
+        for batch, grant_id, message_id in transaction.rows(queries.BESIDE_SINCE, [self._newest]):
+            self._newest = max(self._newest, batch)
+            self._messages.add((grant_id, message_id))
+
+    def __contains__(self, message: Key) -> bool:
+        """Tell whether the message was written beside."""
+        return message in self._messages
+
+
+def write_beside(transaction: Transaction, messages: Collection[Key], at: float) -> None:
+    """Say that these messages are new and were stored without a lease; `at` is unix seconds."""
+    if messages:
+        [(newest,)] = transaction.rows(queries.NEWEST_BESIDE)
+        rows = [(newest + 1, *message, int(at * 1_000_000)) for message in sorted(messages)]
+        transaction.append("written_beside", arrow_table("written_beside", rows))

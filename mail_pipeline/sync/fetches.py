@@ -1,0 +1,81 @@
+"""What is still to be asked of the API: a queue in the lake, filled in the commit that finds the need."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.rows import arrow_table
+
+MESSAGE = "message"
+FOLDERS = "folders"
+GRANTS = "grants"
+
+TRUNCATED = "truncated"
+NO_BODY = "no body"
+DISPUTED = "disputed"
+CHANGED = "changed"
+UNKNOWN = "unknown"
+MISSING = "missing"
+"""A sweep did not see it: not found on top of that means gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One request to come; `not_before` is unix seconds of the provider's clock."""
+
+    object: str
+    grant_id: str | None
+    object_id: str | None
+    reason: str
+    folder_id: str | None = None
+    not_before: int = 0
+
+
+def disputes(messages: Iterable[tuple[str, str, int]]) -> list[Fetch]:
+    """Return the requests that settle disputes: (grant id, message id, the second in which they are)."""
+    return [
+        Fetch(MESSAGE, grant_id, identity, DISPUTED, not_before=at + 1) for grant_id, identity, at in messages
+    ]
+
+
+def fetch_rows(fetches: Iterable[Fetch]) -> pa.Table:
+    """Return requests as rows to append."""
+    now = int(time.time() * 1_000_000)
+    return arrow_table(
+        "fetches",
+        [
+            (
+                each.object,
+                each.grant_id,
+                each.object_id,
+                each.folder_id,
+                each.reason,
+                each.not_before * 1_000_000,
+                now,
+            )
+            for each in fetches
+        ],
+    )
+
+
+def waiting_fetches(lake: Lake) -> list[Fetch]:
+    """Return all requests that wait, each once."""
+    return [Fetch(**row) for row in lake.table(queries.DUE_FETCHES).to_pylist()]
+
+
+def forget_rows(fetches: Iterable[Fetch], asked_before: float) -> pa.Table:
+    """Return what to hand to FORGET_FETCHES for requests sent at `asked_before` (unix seconds)."""
+    found = list(fetches)
+    moment = int(asked_before * 1_000_000)
+    return pa.table(
+        {
+            "object": pa.array([each.object for each in found], pa.string()),
+            "grant_id": pa.array([each.grant_id for each in found], pa.string()),
+            "object_id": pa.array([each.object_id for each in found], pa.string()),
+            "asked_at": pa.array([moment] * len(found), pa.timestamp("us", tz="UTC")),
+        }
+    )

@@ -1,0 +1,192 @@
+"""Asking the API for what notifications and sweeps left open, at the pace of each grant."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from mail_pipeline.errors import MailPipelineError, StopRun
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import Cancelled, GrantClient, MalformedPage, NotFound, NylasClient, Unsupported
+from mail_pipeline.settings import Settings
+from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
+from mail_pipeline.sync.beside import write_beside
+from mail_pipeline.sync.client import open_client
+from mail_pipeline.sync.fetches import (
+    FOLDERS,
+    GRANTS,
+    MESSAGE,
+    MISSING,
+    Fetch,
+    disputes,
+    fetch_rows,
+    forget_rows,
+    waiting_fetches,
+)
+from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.records import DeadLetter, read_messages
+from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.storing import MessageStore
+
+_log = logging.getLogger(__name__)
+
+_PER_ROUND = 50
+"""Messages of one grant asked for before notifications get another turn."""
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What one grant's requests brought."""
+
+    asked_at: float
+    answered: list[Fetch] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    stop: StopRun | None = None
+
+
+class Fetcher:
+    """Works the queue `fetches`; use it in a `with`. Nothing is sent before something waits."""
+
+    def __init__(self, settings: Settings, lake: Lake) -> None:
+        """Take the settings and the lake that has the queue."""
+        self._settings = settings
+        self._lake = lake
+        self._client: NylasClient | None = None
+        self._out_of_reach: set[str | None] = set()
+
+    def __enter__(self) -> "Fetcher":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+
+    def work(self) -> tuple[int, int]:
+        """Ask for some of what waits; return how many requests were answered and how many are left.
+
+        A grant that is out of reach is not tried again by this object. Raises StopRun for a wrong key.
+        """
+        waiting = _without_repeats(waiting_fetches(self._lake))
+        if not waiting or not self._settings.api_key:
+            return 0, len(waiting)
+        done = self._accounts(waiting)
+        done += self._messages([each for each in waiting if each.object == MESSAGE])
+        return done, len(waiting) - done
+
+    def _accounts(self, waiting: Sequence[Fetch]) -> int:
+        """Bring grants and folders up to date where that is asked for: from the API's own lists."""
+        asked = [
+            each for each in waiting if each.object != MESSAGE and each.grant_id not in self._out_of_reach
+        ]
+        grants = [each for each in asked if each.object == GRANTS]
+        folders = [each for each in asked if each.object == FOLDERS]
+        done = 0
+        if grants and self._refreshed(lambda: refresh_grants(self._settings), grants):
+            done += len(grants)
+        only = {each.grant_id for each in folders if each.grant_id is not None}
+        if only and self._refreshed(lambda: refresh_folders(self._settings, only=only), folders):
+            done += len(folders)
+        return done
+
+    def _refreshed(self, refresh: Callable[[], object], asked: Sequence[Fetch]) -> bool:
+        asked_at = time.time()
+        try:
+            refresh()
+        except (StopRun, Cancelled):
+            raise
+        except MailPipelineError as error:
+            _log.warning("Grants and folders could not be listed: %s", error.message)
+            self._out_of_reach.update(each.grant_id for each in asked)
+            return False
+        with self._lake.transaction() as transaction:
+            transaction.change("fetches", queries.FORGET_FETCHES, fetched=forget_rows(asked, asked_at))
+        return True
+
+    def _messages(self, waiting: Sequence[Fetch]) -> int:
+        grants = {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
+        by_grant: dict[str, list[Fetch]] = {}
+        for each in waiting:
+            known = grants.get(each.grant_id or "")
+            if known is None or known["gone"] or known["status"] != "valid":
+                # A grant that is gone has nothing to ask for; one to be connected again is asked then.
+                continue
+            if each.grant_id is not None and each.grant_id not in self._out_of_reach:
+                by_grant.setdefault(each.grant_id, []).append(each)
+        if not by_grant:
+            return 0
+        client = self._client = self._client or open_client(self._settings)
+        with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="fetch") as pool:
+            answers = pool.map(
+                lambda item: (item[0], self._ask(client, grants[item[0]]["provider"], *item)),
+                by_grant.items(),
+            )
+            return sum(self._store(grant_id, found) for grant_id, found in answers)
+
+    def _ask(self, client: NylasClient, provider: str, grant_id: str, waiting: Sequence[Fetch]) -> _Answers:
+        answers = _Answers(time.time())
+        try:
+            with client.grant(grant_id, provider) as grant:
+                for each in waiting[:_PER_ROUND]:
+                    client.wait_until(each.not_before)
+                    _ask_one(grant, each, answers)
+        except StopRun as error:
+            answers.stop = error
+        except MailPipelineError as error:
+            _log.warning("Messages of grant %s could not be fetched: %s", grant_id, error.message)
+            self._out_of_reach.add(grant_id)
+        return answers
+
+    def _store(self, grant_id: str, answers: _Answers) -> int:
+        if answers.answered:
+            with self._lake.transaction() as transaction:
+                store = MessageStore(transaction)
+                new = store.merge({grant_id: answers.observations})
+                store.flush()
+                write_beside(transaction, new, answers.asked_at)
+                done = forget_rows(answers.answered, answers.asked_at)
+                transaction.change("fetches", queries.FORGET_FETCHES, fetched=done)
+                transaction.append("fetches", fetch_rows(disputes(store.disputed)))
+                transaction.append("dead_letters", arrow_table("dead_letters", _dead_rows(grant_id, answers)))
+        if answers.stop is not None:
+            raise answers.stop
+        return len(answers.answered)
+
+
+def _ask_one(grant: GrantClient, fetch: Fetch, answers: _Answers) -> None:
+    identity = fetch.object_id or ""
+    folder = fetch.folder_id
+    try:
+        page = grant.message(identity, folder_id=folder, query_imap=folder is not None)
+    except NotFound:
+        if fetch.reason == MISSING:
+            # The second sign, after the sweep that did not see it: IMAP answers 404 for less.
+            answers.observations.append(Observation(identity, fetch.not_before, gone=True))
+    except (Unsupported, MalformedPage) as error:
+        answers.dead.append(DeadLetter(MESSAGE, identity, f"fetch: {error.message}", "{}"))
+    else:
+        # Asked for in one folder, it is told with the folders the server knows there, not with all.
+        found, dead = read_messages(page.records, at=page.observed_at, folder=folder)
+        answers.observations += found
+        answers.dead += dead
+    answers.answered.append(fetch)
+
+
+def _without_repeats(fetches: Sequence[Fetch]) -> list[Fetch]:
+    """Return one request for each object: the one that may conclude most, not before any other of it may."""
+    chosen: dict[tuple[str, str | None, str | None], Fetch] = {}
+    for each in sorted(fetches, key=lambda each: (each.not_before, each.reason == MISSING)):
+        chosen[each.object, each.grant_id, each.object_id] = each
+    return list(chosen.values())
+
+
+def _dead_rows(grant_id: str, answers: _Answers) -> list[tuple[object, ...]]:
+    at = int(answers.asked_at * 1_000_000)
+    return [
+        (grant_id, None, each.object, each.object_id, each.reason, each.stored, each.raw, at)
+        for each in answers.dead
+    ]

@@ -1,0 +1,149 @@
+"""Reading notifications: from the bytes that landed to what they say of which object, as of when."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from mail_pipeline.inbox.landing import Landed
+from mail_pipeline.inbox.payload import TooLarge, Undecodable, inflate
+from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.records import (
+    DeadLetter,
+    Unreadable,
+    mended,
+    raw,
+    read_message,
+    read_object,
+    read_seconds,
+    read_text,
+)
+
+TRUNCATED = "truncated"
+TRANSFORMED = "transformed"
+CLEANED = "cleaned"
+METADATA = "metadata"
+SUFFIXES = frozenset({TRUNCATED, TRANSFORMED, CLEANED, METADATA})
+"""What may follow a trigger, in any combination and order (reference: nylas-api 6.6)."""
+
+_CLEANED_FIELDS = frozenset({"body", "cleaning_status", "cleaning_error"})
+_TOO_DEEP = "body: expected JSON, got one nested too deeply"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One notification. `record` is the object it carries, not yet read; times are unix seconds."""
+
+    number: int
+    received_at: float
+    id: str
+    type: str
+    trigger: str
+    suffixes: frozenset[str]
+    grant_id: str
+    occurred_at: int
+    record: dict[str, Any] = field(repr=False)
+
+    @property
+    def object_id(self) -> str | None:
+        """Return the id of the object it is about, where it has one."""
+        identity = self.record.get("id")
+        return identity if isinstance(identity, str) and identity else None
+
+
+def read_notification(landed: Landed) -> Notification:
+    """Read what landed.
+
+    Raises Unreadable, naming the field, what was expected and what came. A record's own fields are read by
+    `read_change`.
+    """
+    envelope = _envelope(landed)
+    type_ = read_text("type", envelope.get("type"))
+    if not type_:
+        raise Unreadable("type: expected text, got nothing")
+    data = _part("data", envelope.get("data"))
+    record = _part("data.object", data.get("object"))
+    # bounce_detected has its grant beside the object.
+    grant_id = read_text("data.object.grant_id", record.get("grant_id", data.get("grant_id")))
+    if not grant_id:
+        raise Unreadable("data.object.grant_id: expected text, got nothing")
+    occurred_at = read_seconds("time", envelope.get("time"))
+    if occurred_at is None:
+        raise Unreadable("time: expected unix seconds, got nothing")
+    words = type_.split(".")
+    trigger = ".".join(word for word in words if word not in SUFFIXES)
+    return Notification(
+        number=landed.number,
+        received_at=landed.received_at,
+        id=read_text("id", envelope.get("id")) or "",
+        type=type_,
+        trigger=trigger,
+        suffixes=SUFFIXES.intersection(words),
+        grant_id=grant_id,
+        occurred_at=occurred_at,
+        record=record,
+    )
+
+
+def read_change(notification: Notification) -> Observation:
+    """Read what a notification on a message says of it: the fields it carries, or that it is gone.
+
+    Raises Unreadable, or UnicodeEncodeError where a text holds a lone surrogate.
+    """
+    if notification.trigger == "message.deleted":
+        if notification.object_id is None:
+            raise Unreadable("data.object.id: expected text, got nothing")
+        return Observation(notification.object_id, notification.occurred_at, gone=True)
+    record = notification.record
+    if CLEANED in notification.suffixes:
+        # Its body is Markdown made from the message's; it must not stand for the original.
+        record = {name: value for name, value in record.items() if name not in _CLEANED_FIELDS}
+    if TRUNCATED in notification.suffixes:
+        record = {name: value for name, value in record.items() if name != "body"}
+    if METADATA in notification.suffixes:
+        # A scope without content; what it leaves out may come as null or empty.
+        record = {name: value for name, value in record.items() if value or name in {"unread", "starred"}}
+    return read_message(record, at=notification.occurred_at)
+
+
+def read_changes(
+    notification: Notification,
+) -> tuple[Observation, DeadLetter | None]:
+    """Read a change as `read_change` does, with U+FFFD for lone surrogates and the raw record beside it.
+
+    Raises Unreadable.
+    """
+    try:
+        return read_change(notification), None
+    except UnicodeEncodeError:
+        clean = Notification(
+            **{name: getattr(notification, name) for name in _NAMES}, record=mended(notification.record)
+        )
+        reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
+        observation = read_change(clean)
+        letter = DeadLetter("message", observation.id, reason, raw(notification.record), stored=True)
+        return observation, letter
+    except RecursionError:
+        raise Unreadable(_TOO_DEEP) from None
+
+
+_NAMES = ("number", "received_at", "id", "type", "trigger", "suffixes", "grant_id", "occurred_at")
+
+
+def _envelope(landed: Landed) -> dict[str, Any]:
+    try:
+        body = inflate(landed.body, landed.headers)
+    except (TooLarge, Undecodable) as error:
+        raise Unreadable(f"body: {error.message}") from None
+    try:
+        return read_object(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        raise Unreadable("body: expected JSON, got something else") from None
+
+
+def _part(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Unreadable(
+            f"{name}: expected an object, got {'nothing' if value is None else 'something else'}"
+        )
+    return value
