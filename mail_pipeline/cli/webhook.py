@@ -7,39 +7,22 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
 import click
 
 from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.receiver_url import is_receivers, receiver_url, same_address
 from mail_pipeline.cli.secret_file import VARIABLE, add_secret, check_secret_file
-from mail_pipeline.cli.terminal import explained, notes, print_json, print_table, results
+from mail_pipeline.cli.terminal import notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.errors import StopRun
 from mail_pipeline.nylas import TRIGGERS, Limits, NylasClient, Webhook
 from mail_pipeline.nylas.triggers import without as leaving_out
 
-_RECEIVER_PATH = "/webhooks/nylas"
-_LOCAL = ("localhost", "127.0.0.1")
 _PATIENCE_SECONDS = 30.0
+_CREATE_STEP = "Make one: `mail-pipeline webhook create https://…/webhooks/nylas`."
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _receiver_url(_ctx: click.Context, _parameter: click.Parameter, url: str) -> str:
-    parts = _split(url)
-    host = parts.hostname if parts else None
-    if parts is None or not host or parts.username or parts.fragment or not url.isascii():
-        raise click.BadParameter("expected an address such as https://mail.example.com/webhooks/nylas")
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOCAL):
-        raise click.BadParameter("Nylas sends to https:// only; http:// is for a simulator on this machine.")
-    if any(label.startswith("ngrok") for label in host.split(".")):
-        raise click.BadParameter("Nylas blocks ngrok: take another tunnel or an address of your own.")
-    if parts.path.rstrip("/") != _RECEIVER_PATH:
-        notes().print(
-            f"Note: the receiver answers on {_RECEIVER_PATH}; something has to map this path to it."
-        )
-    return url
 
 
 _id_argument = click.argument("webhook_id", metavar="[ID]", required=False)
@@ -76,7 +59,7 @@ def command() -> None:
 
 
 @command.command("create")
-@click.argument("url", callback=_receiver_url)
+@click.argument("url", callback=receiver_url)
 @_secret_option
 @_without_option
 @click.option("--email", "emails", multiple=True, help="Told by Nylas when deliveries fail; may be repeated.")
@@ -100,7 +83,7 @@ def create(
     """
     with _open_client(secret_to) as client:
         for webhook in client.webhooks():
-            if _same(webhook.url, url):
+            if same_address(webhook.url, url):
                 raise StopRun(
                     f"This address has a webhook already: {webhook.id}, {webhook.status}",
                     next_step="`mail-pipeline webhook status` tells more, `webhook activate` wakes it, and "
@@ -217,9 +200,6 @@ def delete(webhook_id: str | None, yes: bool, as_json: bool) -> None:
         click.echo(f"The webhook {webhook.id} is deleted. Its secret is of no more use.")
 
 
-_CREATE_STEP = "Make one: `mail-pipeline webhook create https://…/webhooks/nylas`."
-
-
 @contextmanager
 def _open_client(secret_to: Path | None = None) -> Iterator[NylasClient]:
     settings = find_workplace().settings
@@ -239,38 +219,12 @@ def _choose(client: NylasClient, webhook_id: str | None) -> Webhook:
     if webhook_id is not None:
         found = [each for each in webhooks if each.id == webhook_id]
     else:
-        found = webhooks if len(webhooks) == 1 else [each for each in webhooks if _ours(each)]
+        found = webhooks if len(webhooks) == 1 else [each for each in webhooks if is_receivers(each.url)]
     if len(found) == 1:
         return found[0]
     wrong = f"There is no webhook {webhook_id}" if webhook_id else "There are several webhooks"
     named = ", ".join(f"{each.id} ({each.url})" for each in webhooks)
     raise StopRun(wrong, next_step=f"Give the ID of one of these: {named}.")
-
-
-def _ours(webhook: Webhook) -> bool:
-    parts = _split(webhook.url)
-    return parts is not None and parts.path.rstrip("/").endswith(_RECEIVER_PATH)
-
-
-def _same(one: str, other: str) -> bool:
-    return _comparable(one) == _comparable(other)
-
-
-def _comparable(url: str) -> object:
-    parts = _split(url)
-    if parts is None:
-        return url
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port, parts.path.rstrip("/"), parts.query
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
 
 
 def _tell_secret(webhook: Webhook, done: str, secret_to: Path | None, *, as_json: bool) -> None:

@@ -103,9 +103,3 @@ WHERE fetches.object = fetched.object
     AND fetches.asked_at <= fetched.asked_at
 """
 """What was asked for before the request was sent is answered by it; what was asked for later is not."""
-
-BODILESS = """
-SELECT wanted.grant_id, wanted.message_id FROM wanted
-ANTI JOIN message_bodies b ON b.grant_id = wanted.grant_id AND b.id = wanted.message_id
-"""
-"""Of the messages in the table `wanted`, those without a body."""

@@ -251,6 +251,9 @@ def _time(value: object) -> int | None:
         if isinstance(value, str):
             moment = datetime.fromisoformat(value)
             return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
-        return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    except (ValueError, OverflowError):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        # What no calendar has is no time.
+        return int(datetime.fromtimestamp(value, UTC).timestamp())
+    except (ValueError, OverflowError, OSError):
         return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mail_pipeline.simulator.arrivals import made_up_text
 from mail_pipeline.simulator.live import LiveMailbox
+from mail_pipeline.simulator.problems import MAILLESS
 from mail_pipeline.simulator.seeds import stable_random
 from mail_pipeline.simulator.world import World
 
@@ -48,7 +49,7 @@ def steps(provider: "Provider", world: World, seed: int, grants: frozenset[str] 
             mailboxes = [
                 mailbox
                 for mailbox in world
-                if mailbox.folders
+                if mailbox.grant.provider not in MAILLESS
                 and mailbox.grant.valid
                 and mailbox.grant.id not in world.vanished
                 and (grants is None or mailbox.grant.id in grants)

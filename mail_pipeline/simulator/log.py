@@ -25,7 +25,7 @@ class LoggedRequest:
     path: str
     """As sent: percent-encoded, without the query."""
     operation: str
-    """grants, grant, folders, folder, messages, message, webhooks, webhook, rotate; empty for a path unknown."""
+    """grants, grant, folders, folder, messages, message, webhooks, webhook, rotate; empty if unknown."""
     grant_id: str | None
     folder_id: str | None
     query_imap: bool

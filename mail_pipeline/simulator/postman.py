@@ -43,7 +43,7 @@ class Notification:
     """Unix seconds of the next try."""
     scattered: bool = False
     state: str = "waiting"
-    """waiting, delivered, refused (for good), exhausted (three tries), dropped, stopped (with its webhook)."""
+    """waiting, delivered, refused (for good), exhausted (three tries), dropped, stopped (as its webhook)."""
     tries: list[Try] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:

@@ -4,6 +4,9 @@ from typing import Any
 
 from mail_pipeline.simulator.mailboxes import Grant
 
+MAILLESS = frozenset({"virtual-calendar", "zoom"})
+"""Providers whose grants have no mail."""
+
 
 class ApiError(Exception):
     """An answer that is not 200: status, `error.type`, message, optional provider error and headers."""
@@ -72,5 +75,5 @@ def grant_not_found() -> ApiError:
 
 def needs_mail(grant: Grant) -> None:
     """Raise the API's 400 where a grant's provider has no mail."""
-    if grant.provider in {"virtual-calendar", "zoom"}:
+    if grant.provider in MAILLESS:
         raise bad_request(f"provider {grant.provider} does not support messages")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mail_pipeline.simulator.arrivals import Letter, Person, compose
+from mail_pipeline.simulator.filing import checked, inbox, inside, labelled, own
 from mail_pipeline.simulator.fleet import MailboxSpec
 from mail_pipeline.simulator.folders import Folder, new_folder
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
@@ -21,7 +22,6 @@ from mail_pipeline.simulator.world import World
 
 REPLAYED_WITHIN = 72 * 3_600
 """Seconds a grant may be expired for its missed notifications to be sent after all (API notes, 2)."""
-_FLAG_LABELS = ("UNREAD", "STARRED")
 
 
 @dataclass
@@ -70,12 +70,12 @@ class Provider:
         with self._world.lock:
             mailbox = self._mailbox(grant_id)
             answered = None if answers is None else mailbox.record(answers)
-            chosen = [_inbox(mailbox)] if folders is None else _checked(mailbox, folders)
+            chosen = [inbox(mailbox)] if folders is None else checked(mailbox, folders)
             moment = int(self._world.clock.now()) if date is None else date
             record = {
                 "id": mailbox.new_id(),
                 "date": moment,
-                "folders": _labelled(mailbox, chosen, unread, starred),
+                "folders": labelled(mailbox, chosen, unread, starred),
                 "unread": unread,
                 "starred": starred,
                 **compose(mailbox.grant, self._next(), letter, answered=answered),
@@ -98,7 +98,7 @@ class Provider:
                 record,
                 unread=wanted_unread,
                 starred=wanted_starred,
-                folders=_labelled(mailbox, record["folders"], wanted_unread, wanted_starred),
+                folders=labelled(mailbox, record["folders"], wanted_unread, wanted_starred),
             )
 
     def move(self, grant_id: str, message_id: str, folders: Sequence[str]) -> str:
@@ -106,7 +106,7 @@ class Provider:
         with self._world.lock:
             mailbox = self._mailbox(grant_id)
             record = mailbox.record(message_id)
-            chosen = _checked(mailbox, folders)
+            chosen = checked(mailbox, folders)
             return self._refile(mailbox, record, chosen)
 
     def edit(
@@ -156,7 +156,7 @@ class Provider:
         """
         with self._world.lock:
             mailbox = self._mailbox(grant_id)
-            folder = _own(mailbox, folder_id)
+            folder = own(mailbox, folder_id)
             if mailbox.grant.provider not in IMAP_FAMILY:
                 renamed = replace(folder, name=name)
                 mailbox.replace_folder(folder_id, renamed)
@@ -165,7 +165,7 @@ class Provider:
             renamed = replace(folder, id=name, name=name)
             mailbox.add_folder(renamed)
             self._folder("created", mailbox, renamed)
-            for record in _inside(mailbox, folder_id):
+            for record in inside(mailbox, folder_id):
                 places = [name if place == folder_id else place for place in record["folders"]]
                 self._refile(mailbox, record, places)
             mailbox.replace_folder(folder_id, None)
@@ -179,10 +179,10 @@ class Provider:
         """
         with self._world.lock:
             mailbox = self._mailbox(grant_id)
-            folder = _own(mailbox, folder_id)
+            folder = own(mailbox, folder_id)
             for child in [other for other in mailbox.folders if other.parent_id == folder_id]:
                 self.delete_folder(grant_id, child.id)
-            for record in _inside(mailbox, folder_id):
+            for record in inside(mailbox, folder_id):
                 places = [place for place in record["folders"] if place != folder_id]
                 if places or mailbox.grant.provider == "google":
                     self._refile(mailbox, record, places)
@@ -259,7 +259,7 @@ class Provider:
         return message_id
 
     def _refile(self, mailbox: LiveMailbox, record: dict[str, Any], folders: Sequence[str]) -> str:
-        places = _labelled(mailbox, folders, record["unread"], record["starred"])
+        places = labelled(mailbox, folders, record["unread"], record["starred"])
         if mailbox.grant.provider != "ews" or places == record["folders"]:
             return self._update(mailbox, record, folders=places)
         self._message("deleted", mailbox, record)
@@ -287,33 +287,3 @@ class Provider:
             self._post(event)
         elif grant.id in self._outages:
             self._outages[grant.id].missed.append(event)
-
-
-def _inbox(mailbox: LiveMailbox) -> str:
-    if not mailbox.folders:
-        raise ValueError(f"grant {mailbox.grant.id} has no folders")
-    return next((folder.id for folder in mailbox.folders if folder.role == "inbox"), mailbox.folders[0].id)
-
-
-def _checked(mailbox: LiveMailbox, folders: Sequence[str]) -> list[str]:
-    return [mailbox.folder(folder_id).id for folder_id in dict.fromkeys(folders)]
-
-
-def _own(mailbox: LiveMailbox, folder_id: str) -> Folder:
-    folder = mailbox.folder(folder_id)
-    if folder.role != "user":
-        raise ValueError(f"folder {folder_id!r} belongs to the provider")
-    return folder
-
-
-def _inside(mailbox: LiveMailbox, folder_id: str) -> list[dict[str, Any]]:
-    numbers = (number for number in range(len(mailbox)) if folder_id in mailbox.folders_of(number))
-    return [mailbox.message(number) for number in numbers]
-
-
-def _labelled(mailbox: LiveMailbox, folders: Sequence[str], unread: bool, starred: bool) -> list[str]:
-    """Return the folders, at Google with the two labels that say what the flags say."""
-    if not any(folder.id == "UNREAD" and folder.role == "flag" for folder in mailbox.folders):
-        return list(folders)
-    kept = [folder for folder in folders if folder not in _FLAG_LABELS]
-    return ["UNREAD"] * unread + kept + ["STARRED"] * starred

@@ -60,7 +60,7 @@ class Webhook:
 
 
 class Webhooks:
-    """All webhooks of the application; every refusal is an ApiError. A challenge goes out without the lock."""
+    """All webhooks of the application; a refusal is an ApiError. A challenge goes out without the lock."""
 
     def __init__(
         self, clock: SimulatedClock, lock: threading.RLock, *, seed: int, secret: str | None = None

@@ -14,8 +14,8 @@ from mail_pipeline.simulator.rhythm import DAY
 class World:
     """The mailboxes of a fleet with their changes.
 
-    Whoever reads or changes one holds `lock`. `vanished` has the grant ids, and the pairs of grant id and folder
-    id, that no answer shows.
+    Whoever reads or changes one holds `lock`. `vanished` has the grant ids, and the pairs of grant id and
+    folder id, that no answer shows.
     """
 
     def __init__(self, fleet: Fleet, clock: SimulatedClock | None = None, *, now: int | None = None) -> None:

@@ -7,7 +7,7 @@ observation is merged into what is stored under the write lock, whoever stored i
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +37,7 @@ from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.notifications import METADATA, Notification, read_changes, read_notification
 from mail_pipeline.sync.notifications import TRUNCATED as CUT
 from mail_pipeline.sync.records import Unreadable
-from mail_pipeline.sync.rows import Key, arrow_table, keys
+from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.storing import MessageStore
 
 APPLIED = "applied"
@@ -102,8 +102,6 @@ class _Plan:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     dead: list[tuple[Any, ...]] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
-    bodiless: set[Key] = field(default_factory=set)
-    """Messages whose notification brought no body, though their grant's mail has bodies."""
 
 
 def apply(
@@ -202,8 +200,7 @@ class _Applier:
             new = store.merge(plan.observations)
             store.flush()
             write_beside(transaction, new, time.time())
-            fetches = [*plan.fetches, *disputes(store.disputed), *_without_body(transaction, plan.bodiless)]
-            transaction.append("fetches", fetch_rows(fetches))
+            transaction.append("fetches", fetch_rows([*plan.fetches, *disputes(store.disputed)]))
             transaction.append("dead_letters", arrow_table("dead_letters", plan.dead))
             transaction.append("notifications", arrow_table("notifications", plan.rows))
         self.report.outcomes += outcomes
@@ -258,7 +255,7 @@ def _take(
             and "body" not in observation.fields
             and METADATA not in notification.suffixes
         ):
-            plan.bodiless.add((grant_id, observation.id))
+            plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, NO_BODY))
         return APPLIED, None
     if kind in {"contact", "calendar", "event"}:
         return KEPT, "There is no table for it yet"
@@ -266,17 +263,9 @@ def _take(
 
 
 def _lacks_body(notification: Notification, observation: Observation) -> bool:
-    # With a scope that shows no content the API has none to fetch.
+    # It may have changed all the same. With a scope that shows no content the API has none to fetch.
     shows_content = METADATA not in notification.suffixes
     return shows_content and not observation.gone and "body" not in observation.fields
-
-
-def _without_body(transaction: Transaction, messages: set[Key]) -> Iterator[Fetch]:
-    """Return requests for those messages of which no body is stored either."""
-    if messages:
-        wanted = keys(messages, id_column="message_id")
-        for grant_id, identity in transaction.given(queries.BODILESS, wanted=wanted):
-            yield Fetch(MESSAGE, grant_id, identity, NO_BODY)
 
 
 def _forget(transaction: Transaction, batch: Sequence[Landed]) -> None:
