@@ -12,7 +12,7 @@ import json
 import os
 from collections import Counter
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -84,8 +84,8 @@ class Connection(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         self._send(perf_counter())
 
     def data_received(self, data: bytes) -> None:

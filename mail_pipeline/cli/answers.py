@@ -10,7 +10,7 @@ from mail_pipeline.lake.connection import connect
 
 _QUESTIONS = {
     "Messages per mailbox": """
-        SELECT g.provider, count(*) AS messages, count_if(m.unread) AS unread,
+        SELECT g.provider, count(*) AS messages, count(*) FILTER (m.unread) AS unread,
             min(m.date)::DATE AS oldest, max(m.date)::DATE AS newest
         FROM messages m JOIN grants g ON g.id = m.grant_id
         GROUP BY g.id, g.provider ORDER BY messages DESC LIMIT 10

@@ -77,7 +77,7 @@ BOOKS = (
             ("grant_id", "VARCHAR", "The grant; null for grants."),
             ("object_id", "VARCHAR", "The message; null for the others."),
             ("folder_id", "VARCHAR", "Folder to look in, for mail older than what Nylas keeps of IMAP."),
-            ("reason", "VARCHAR", "truncated, no body, disputed, changed, unknown or missing."),
+            ("reason", "VARCHAR", "truncated, no body, partial, disputed, changed, unknown or missing."),
             (
                 "not_before",
                 "TIMESTAMPTZ",

@@ -64,7 +64,9 @@ NEWEST_BESIDE = "SELECT coalesce(max(batch), 0) FROM written_beside"
 
 BESIDE_SINCE = "SELECT batch, grant_id, message_id FROM written_beside WHERE batch > ?"
 
-KNOWN_GRANTS = "SELECT id, provider, status, deleted_at IS NOT NULL AS gone FROM all_grants"
+KNOWN_GRANTS = """
+SELECT id, provider, status, per_folder, deleted_at IS NOT NULL AS gone FROM all_grants
+"""
 
 APPLIED_UP_TO = "SELECT coalesce(max(number), 0) FROM notifications"
 
@@ -103,3 +105,93 @@ WHERE fetches.object = fetched.object
     AND fetches.asked_at <= fetched.asked_at
 """
 """What was asked for before the request was sent is answered by it; what was asked for later is not."""
+
+SWEPT_UNKNOWN = """
+SELECT s.id, CASE WHEN NOT bool_or(s.folder_id IS NULL) THEN min(s.folder_id) END FROM swept s
+LEFT JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id
+WHERE m.id IS NULL OR m.deleted_at < to_timestamp(s.at)
+GROUP BY s.id
+"""
+"""Messages in the table `swept` that the lake does not hold, or holds as gone since before they were seen."""
+
+SWEPT_CHANGED = """
+SELECT s.id, max(s.at), bool_or(s.unread), bool_or(s.starred), any_value(s.folders)
+FROM swept s JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
+WHERE (s.unread IS NOT NULL AND s.unread IS DISTINCT FROM m.unread)
+    OR (s.starred IS NOT NULL AND s.starred IS DISTINCT FROM m.starred)
+    OR (s.folders IS NOT NULL AND s.folders IS DISTINCT FROM m.folders)
+GROUP BY s.id
+"""
+"""Messages whose flags or whole list of folders differ from what the lake holds."""
+
+SWEPT_ENTERED = """
+SELECT s.id, s.folder_id, max(s.at)
+FROM swept s LEFT JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
+WHERE s.folder_id IS NOT NULL AND (m.id IS NULL OR NOT list_contains(m.folders, s.folder_id))
+GROUP BY ALL
+"""
+"""Messages seen in a folder that the lake does not have them in."""
+
+SWEPT_LEFT = """
+SELECT f.message_id, f.folder_id FROM message_folders f
+JOIN all_messages m ON m.grant_id = f.grant_id AND m.id = f.message_id AND m.deleted_at IS NULL
+ANTI JOIN swept s
+    ON s.id = f.message_id AND (s.folder_id = f.folder_id OR list_contains(s.folders, f.folder_id))
+WHERE f.grant_id = $grant AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
+    AND m.observed_at < to_timestamp($began)
+"""
+"""Messages of folders in which they were not seen."""
+
+SWEPT_MISSING = """
+SELECT m.id, f.folder_id FROM all_messages m
+LEFT JOIN (
+    SELECT message_id, min(folder_id) AS folder_id FROM message_folders
+    WHERE grant_id = $grant AND folder_id IN (SELECT folder_id FROM swept)
+    GROUP BY message_id
+) f ON f.message_id = m.id
+ANTI JOIN swept s ON s.id = m.id
+WHERE m.grant_id = $grant AND m.deleted_at IS NULL AND m.observed_at < to_timestamp($began)
+    AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
+"""
+"""Messages the lake holds and the sweep did not show, with a folder to look in where folders were listed."""
+
+WEBHOOKS = "SELECT * FROM webhooks"
+
+GAPS = "SELECT * FROM gaps"
+
+OPEN_GAPS_COUNT = "SELECT count(*) FROM gaps WHERE repaired_at IS NULL"
+
+OPEN_GAPS = """
+SELECT cause, grant_id, epoch(began_at)::BIGINT AS began_at, epoch(ended_at)::BIGINT AS ended_at
+FROM gaps WHERE repaired_at IS NULL ORDER BY began_at
+"""
+
+EXPIRED_GRANTS = """
+SELECT grant_id, epoch(occurred_at)::BIGINT, epoch(connected_at)::BIGINT FROM (
+    SELECT grant_id, trigger, occurred_at,
+        min(occurred_at) FILTER (trigger IN ('grant.updated', 'grant.created')) OVER (
+            PARTITION BY grant_id ORDER BY occurred_at ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+        ) AS connected_at
+    FROM notifications WHERE trigger LIKE 'grant.%'
+) WHERE trigger = 'grant.expired'
+"""
+"""When each grant expired, and when it was connected again."""
+
+MARK_REPAIRED_GAPS = """
+UPDATE gaps SET repaired_at = now()
+WHERE repaired_at IS NULL AND ended_at IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM grants g
+    WHERE g.status = 'valid' AND (gaps.grant_id IS NULL OR g.id = gaps.grant_id)
+        AND g.created_at < gaps.ended_at
+        AND NOT EXISTS (
+            SELECT 1 FROM reconciliations r
+            WHERE r.grant_id = g.id AND r.since IS NULL AND r.began_at >= gaps.ended_at
+                AND NOT EXISTS (SELECT 1 FROM fetches f WHERE f.grant_id = g.id)
+        )
+)
+"""
+"""A gap is repaired when every grant it concerns was swept whole since it ended, and nothing waits for it."""
+
+GRANT_FOLDERS = "SELECT id FROM folders WHERE grant_id = ? ORDER BY id"
+
+MAILBOX_KEYS = "SELECT partition_key FROM mailboxes WHERE active AND grant_id = ?"

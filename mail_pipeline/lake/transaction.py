@@ -71,10 +71,10 @@ class Transaction:
         """Run a query inside the transaction and return its rows."""
         return self._connection.execute(statement, parameters).fetchall()
 
-    def given(self, statement: str, **inputs: pa.Table) -> list[tuple[Any, ...]]:
+    def given(self, statement: str, parameters: Parameters = (), **inputs: pa.Table) -> list[tuple[Any, ...]]:
         """Run a query that names the `inputs` as tables, and return its rows."""
         with registered(self._connection, inputs):
-            return self.rows(statement)
+            return self.rows(statement, parameters)
 
     def change(
         self, table: str, statement: str, parameters: Parameters = (), **inputs: pa.Table

@@ -26,6 +26,7 @@ from mail_pipeline.sync.fetches import (
     GRANTS,
     MESSAGE,
     NO_BODY,
+    PARTIAL,
     TRUNCATED,
     Fetch,
     disputes,
@@ -37,7 +38,7 @@ from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.notifications import METADATA, Notification, read_changes, read_notification
 from mail_pipeline.sync.notifications import TRUNCATED as CUT
 from mail_pipeline.sync.records import Unreadable
-from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.rows import Key, arrow_table
 from mail_pipeline.sync.storing import MessageStore
 
 APPLIED = "applied"
@@ -102,6 +103,8 @@ class _Plan:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     dead: list[tuple[Any, ...]] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
+    partial: set[Key] = field(default_factory=set)
+    """Messages of which a notification told only some fields."""
 
 
 def apply(
@@ -200,7 +203,10 @@ class _Applier:
             new = store.merge(plan.observations)
             store.flush()
             write_beside(transaction, new, time.time())
-            transaction.append("fetches", fetch_rows([*plan.fetches, *disputes(store.disputed)]))
+            # Else nothing would ever tell what their notification left out.
+            partial = [Fetch(MESSAGE, *key, PARTIAL) for key in sorted(new & plan.partial)]
+            fetches = [*plan.fetches, *partial, *disputes(store.disputed)]
+            transaction.append("fetches", fetch_rows(fetches))
             transaction.append("dead_letters", arrow_table("dead_letters", plan.dead))
             transaction.append("notifications", arrow_table("notifications", plan.rows))
         self.report.outcomes += outcomes
@@ -246,6 +252,8 @@ def _take(
     if kind == "message" and action in {"created", "updated", "deleted"}:
         observation, letter = read_changes(notification)
         plan.observations.setdefault(grant_id, []).append(observation)
+        if action == "updated":
+            plan.partial.add((grant_id, observation.id))
         if letter is not None:
             plan.dead.append(_letter_row(grant_id, letter, notification))
         if CUT in notification.suffixes:

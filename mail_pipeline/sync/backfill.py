@@ -31,6 +31,7 @@ from mail_pipeline.settings import Settings
 from mail_pipeline.sync.checkpoints import FAILED, REGISTERED, Checkpoint, newest_checkpoints
 from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.committer import Committer
+from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.leases import LeaseLost, Leases
 from mail_pipeline.sync.listing import BackfillOptions, Listing, has_more
 from mail_pipeline.sync.partition_keys import split
@@ -71,7 +72,7 @@ def backfill(
         committer = Committer(lake, leases)
         stack.callback(committer.close)
         client = stack.enter_context(open_client(settings))
-        pool = _Pool(lake, leases, committer, client, options or BackfillOptions())
+        pool = _Pool(lake, leases, committer, client, options or BackfillOptions(), settings)
         stack.callback(pool.stop)
         yield from pool.work(keys, settings.workers, on_progress or (lambda _: None))
 
@@ -130,13 +131,21 @@ class _Pool:
     """The workers of one backfill."""
 
     def __init__(
-        self, lake: Lake, leases: Leases, committer: Committer, client: NylasClient, options: BackfillOptions
+        self,
+        lake: Lake,
+        leases: Leases,
+        committer: Committer,
+        client: NylasClient,
+        options: BackfillOptions,
+        settings: Settings,
     ) -> None:
         self._lake = lake
         self._leases = leases
         self._committer = committer
         self._client = client
         self._options = options
+        self._settings = settings
+        self._covered = False
         self._waiting: queue.SimpleQueue[_GrantWork | None] = queue.SimpleQueue()
         self._grants_left = 0
         self._news: queue.SimpleQueue[MailboxProgress | BaseException] = queue.SimpleQueue()
@@ -154,6 +163,7 @@ class _Pool:
         if not grants:
             return
         self._client.check()
+        self._covered = is_covered(self._settings, self._client)
         self._grants_left = len(grants)
         for grant in grants.values():
             self._waiting.put(grant)
@@ -248,6 +258,7 @@ class _Pool:
                 committer=self._committer,
                 seen=seen,
                 options=self._options,
+                covered=self._covered,
             )
             with self._mutex:
                 self._at_work[key] = task

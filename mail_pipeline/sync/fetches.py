@@ -16,6 +16,7 @@ GRANTS = "grants"
 
 TRUNCATED = "truncated"
 NO_BODY = "no body"
+PARTIAL = "partial"
 DISPUTED = "disputed"
 CHANGED = "changed"
 UNKNOWN = "unknown"

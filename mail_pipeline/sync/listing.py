@@ -82,14 +82,19 @@ class Listing:
         committer: Committer,
         seen: SeenIds,
         options: BackfillOptions,
+        covered: bool = False,
     ) -> None:
-        """Take the mailbox, where it stands, and what this process knows of its grant's messages."""
+        """Take the mailbox, where it stands, and what this process knows of its grant's messages.
+
+        `covered` tells whether notifications of changes arrive already.
+        """
         self.mailbox = mailbox
         self.checkpoint = checkpoint
         self._grant = grant
         self._committer = committer
         self._seen = seen
         self._options = options
+        self._covered = covered
         self._resync = options.full_resync
         self._cursors: set[str] = set()
         self._pages_left = options.max_pages
@@ -198,7 +203,7 @@ class Listing:
         counts = {"pages": 1, "ids_seen": len(page.records)}
         changes = self._changes(position, page.next_cursor)
         if position.restart:
-            changes |= counts
+            changes |= {**counts, "subscribed": self._covered}
         else:
             growth |= counts
         self._submit(

@@ -1,0 +1,218 @@
+"""Reconcile: set what the lake holds against what the provider lists, and mend what differs."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import NylasClient
+from mail_pipeline.settings import Settings
+from mail_pipeline.sync.accounts import refresh_folders
+from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
+from mail_pipeline.sync.client import open_client
+from mail_pipeline.sync.coverage import is_covered
+from mail_pipeline.sync.fetching import Fetcher
+from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.sweep import Findings, store_sweep, sweep
+
+_log = logging.getLogger(__name__)
+
+_MARGIN = 3600
+"""Seconds before a gap that are listed whole as well: clocks differ, and mail is dated before it is shown."""
+_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """How the sweep of one grant ended; `error` says why where it did not get through."""
+
+    grant_id: str
+    provider: str
+    since: datetime | None
+    findings: Findings | None = None
+    error: MailPipelineError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileReport:
+    """What became of each grant, and of what had to be asked for by itself."""
+
+    grants: tuple[Reconciliation, ...]
+    fetched: int
+    waiting: int
+    open_gaps: int
+    """Gaps that are still not repaired."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether every grant got through and nothing is left to be asked for."""
+        return not self.waiting and all(each.error is None for each in self.grants)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    grant: dict[str, Any]
+    since: int | None
+    whole_since: int | None
+
+    @property
+    def by_folder(self) -> bool:
+        """Tell whether old mail is only reached folder by folder, and is wanted."""
+        return self.since is None and bool(self.grant["per_folder"])
+
+
+def reconcile(
+    settings: Settings,
+    *,
+    grants: Collection[str] | None = None,
+    since: datetime | None = None,
+    providers: Collection[str] | None = None,
+    on_grant: Callable[[Reconciliation], None] | None = None,
+) -> ReconcileReport:
+    """Sweep grants, all valid ones unless told which, and mend what differs: new, changed and gone messages.
+
+    Looks back to `since`, or through the whole mailbox where that is None. What arrived in an open gap is
+    listed with everything in it. A grant that a backfill is at work on is left to the next time. Raises
+    StopRun for what stops everything; a grant that does not get through is in the report.
+    """
+    settings.require_key()
+    bound = None if since is None else int(since.timestamp())
+    with ExitStack() as stack:
+        lake = stack.enter_context(Lake(settings.data))
+        leases = Leases(settings.data)
+        stack.callback(leases.close)
+        client = stack.enter_context(open_client(settings))
+        client.check()
+        covered = is_covered(settings, client)
+        jobs = list(_jobs(lake, grants, providers, bound))
+        by_folder = {job.grant["id"] for job in jobs if job.by_folder}
+        if by_folder:
+            # A folder that is gone since would answer 404, and a new one be left out.
+            refresh_folders(settings, only=by_folder)
+        pool = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="sweep"))
+        futures = [pool.submit(_reconcile, lake, leases, client, job, covered) for job in jobs]
+        done = []
+        for future in as_completed(futures):
+            done.append(future.result())
+            (on_grant or (lambda _: None))(done[-1])
+        with Fetcher(settings, lake) as fetcher:
+            fetched, waiting = _fetch_all(fetcher)
+        with lake.transaction() as transaction:
+            transaction.change("gaps", queries.MARK_REPAIRED_GAPS)
+        (open_gaps,) = lake.column(queries.OPEN_GAPS_COUNT)
+    return ReconcileReport(tuple(done), fetched, waiting, open_gaps)
+
+
+def grants_with_open_gaps(settings: Settings) -> set[str]:
+    """Return the valid grants in which an ended gap waits for its repair."""
+    with Lake(settings.data) as lake:
+        gaps = lake.table(queries.OPEN_GAPS).to_pylist()
+        ended = [gap for gap in gaps if gap["ended_at"] is not None]
+        known = {row["id"] for row in lake.table(queries.KNOWN_GRANTS).to_pylist() if _sweepable(row)}
+    if any(gap["grant_id"] is None for gap in ended):
+        return known
+    return known & {gap["grant_id"] for gap in ended}
+
+
+def _jobs(
+    lake: Lake, wanted: Collection[str] | None, providers: Collection[str] | None, since: int | None
+) -> Iterator[_Job]:
+    known = {row["id"]: row for row in lake.table(queries.KNOWN_GRANTS).to_pylist()}
+    for grant_id in wanted or ():
+        if grant_id not in known:
+            raise StopRun(
+                f"There is no grant {grant_id}",
+                next_step='`mail-pipeline sql "SELECT id, provider FROM grants"` lists them.',
+            )
+    gaps = lake.table(queries.OPEN_GAPS).to_pylist()
+    for grant_id, row in known.items():
+        if (wanted is not None and grant_id not in wanted) or not _sweepable(row):
+            continue
+        if providers is not None and row["provider"] not in providers:
+            continue
+        began = [gap["began_at"] for gap in gaps if gap["grant_id"] in {None, grant_id}]
+        whole_since = min(began) - _MARGIN if began else None
+        yield _Job(row, since, whole_since)
+
+
+def _sweepable(row: dict[str, Any]) -> bool:
+    return (
+        row["status"] == "valid" and not row["gone"] and row["provider"] not in {"virtual-calendar", "zoom"}
+    )
+
+
+def _reconcile(lake: Lake, leases: Leases, client: NylasClient, job: _Job, covered: bool) -> Reconciliation:
+    grant_id, provider = job.grant["id"], job.grant["provider"]
+    told = Reconciliation(
+        grant_id, provider, None if job.since is None else datetime.fromtimestamp(job.since, UTC)
+    )
+    try:
+        with lake.locked():
+            if leases.take(grant_id) is None:
+                raise RetryLater(
+                    f"Grant {grant_id} is being backfilled", next_step="Reconcile it when that has ended."
+                )
+        try:
+            findings = _sweep(lake, leases, client, job, covered)
+        finally:
+            leases.give_back(grant_id)
+    except StopRun:
+        raise
+    except MailPipelineError as error:
+        _log.warning("Grant %s was not reconciled: %s", grant_id, error.message)
+        return replace(told, error=error)
+    return replace(told, findings=findings)
+
+
+def _sweep(lake: Lake, leases: Leases, client: NylasClient, job: _Job, covered: bool) -> Findings:
+    grant_id = job.grant["id"]
+    folders = list(lake.column(queries.GRANT_FOLDERS, [grant_id])) if job.by_folder else []
+    with client.grant(grant_id, job.grant["provider"]) as grant:
+        swept, whole = sweep(grant, grant_id, folders, since=job.since, whole_since=job.whole_since)
+    keys = list(lake.column(queries.MAILBOX_KEYS, [grant_id]))
+    with lake.transaction() as transaction:
+        fence = leases.check(grant_id)
+        findings = store_sweep(transaction, swept, whole)
+        transaction.append(
+            "reconciliations", arrow_table("reconciliations", [_row(job, swept.began_at, findings)])
+        )
+        if covered and job.since is None:
+            # Whatever fell between the first page and the webhook is found by now.
+            now = int(time.time())
+            standing = [each for each in newest_checkpoints(lake, keys).values() if not each.subscribed]
+            advanced = [
+                replace(each, version=each.version + 1, fence=fence, subscribed=True, updated_at=now)
+                for each in standing
+            ]
+            transaction.append("checkpoints", checkpoint_rows(advanced))
+    return findings
+
+
+def _row(job: _Job, began_at: int, findings: Findings) -> tuple[Any, ...]:
+    return (
+        job.grant["id"],
+        None if job.since is None else job.since * _MICROSECONDS,
+        began_at * _MICROSECONDS,
+        int(time.time() * _MICROSECONDS),
+        findings.listed,
+        findings.unknown,
+        findings.changed,
+        findings.missing,
+    )
+
+
+def _fetch_all(fetcher: Fetcher) -> tuple[int, int]:
+    fetched = 0
+    while True:
+        done, waiting = fetcher.work()
+        fetched += done
+        if not done:
+            return fetched, waiting

@@ -1,0 +1,196 @@
+"""A sweep: what a mailbox holds by the provider's own list, set against what the lake holds.
+
+Nothing is concluded before the list has come to its end, so an interrupted sweep changes nothing. Nor is a
+message taken for gone because a list did not show it: it is asked for by itself, and only "not found" on top
+of that counts. A list may skip what moves while it is read, and IMAP answers 404 for less.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from mail_pipeline.errors import SkipMailbox
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.transaction import Transaction
+from mail_pipeline.nylas import GrantClient, MessageQuery, Page
+from mail_pipeline.sync.fetches import MESSAGE, MISSING, UNKNOWN, Fetch, disputes, fetch_rows
+from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.records import read_messages
+from mail_pipeline.sync.storing import MessageStore
+
+_LIGHT = ("id", "folders", "unread", "starred", "date")
+"""What a sweep asks for beside what it wants whole: enough to tell what is new, gone or changed."""
+_TOLD = ("unread", "starred", "folders")
+
+
+@dataclass(slots=True)
+class Swept:
+    """What the provider listed; times are unix seconds of its clock."""
+
+    grant_id: str
+    since: int | None
+    began_at: int
+    by_folder: bool
+    """Every folder there is was listed by itself, to its end."""
+    sightings: list[tuple[str, str | None, int, Any, Any, Any]] = field(default_factory=list)
+    """Id, the folder listed, when, unread, starred, and all folders where the list tells them."""
+    unreadable: int = 0
+
+    @property
+    def listed(self) -> int:
+        """Return how many messages were listed."""
+        return len({identity for identity, *_ in self.sightings})
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """In what the lake differed from the list."""
+
+    listed: int
+    unknown: int
+    changed: int
+    missing: int
+
+
+def sweep(
+    grant: GrantClient,
+    grant_id: str,
+    folder_ids: Sequence[str],
+    *,
+    since: int | None,
+    whole_since: int | None,
+) -> tuple[Swept, list[Observation]]:
+    """List a grant's mail back to `since` (unix seconds; None: to the first message).
+
+    Mail dated from `whole_since` on is listed with everything in it and comes back as observations, older
+    mail by id, flags and folders. `folder_ids` are the folders to list one by one, where old mail is only
+    reached that way. Raises what the API raises.
+    """
+    whole: list[Observation] = []
+    swept: Swept | None = None
+    for folder_id in (None, *folder_ids):
+        for page, is_whole in _pages(grant, folder_id, since, whole_since):
+            if swept is None:
+                swept = Swept(grant_id, since, page.observed_at, bool(folder_ids))
+            observations, dead = read_messages(page.records, at=page.observed_at, folder=folder_id)
+            swept.unreadable += sum(not letter.stored for letter in dead)
+            for each in observations:
+                fields = each.fields
+                unread, starred, folders = map(fields.get, _TOLD)
+                swept.sightings.append((each.id, folder_id, each.at, unread, starred, folders))
+                if is_whole:
+                    whole.append(each)
+    if swept is None:
+        raise SkipMailbox(
+            "The list of messages had not even one page", next_step="Run reconcile again later."
+        )
+    return swept, whole
+
+
+def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observation]) -> Findings:
+    """Merge what differs, and put what has to be asked for into `fetches`."""
+    table = _table(swept)
+    grant = {"grant": swept.grant_id}
+    asked = {**grant, "since": swept.since, "began": swept.began_at}
+    unknown = transaction.given(queries.SWEPT_UNKNOWN, grant, swept=table)
+    changed = transaction.given(queries.SWEPT_CHANGED, grant, swept=table)
+    entered = transaction.given(queries.SWEPT_ENTERED, grant, swept=table)
+    # A record without a readable id may be any of those that seem to be missing.
+    sure = not swept.unreadable
+    missing = transaction.given(queries.SWEPT_MISSING, asked, swept=table) if sure else []
+    left = transaction.given(queries.SWEPT_LEFT, asked, swept=table) if sure and swept.by_folder else []
+    listed_whole = {each.id for each in whole}
+    observations = [
+        *whole,
+        *(_sighting(*row) for row in changed if row[0] not in listed_whole),
+        *(Observation(identity, at, folder=folder) for identity, folder, at in entered),
+    ]
+    store = MessageStore(transaction)
+    store.merge({swept.grant_id: observations})
+    store.flush()
+    seen = MessageStore(transaction)
+    for folder_id, identities in _by_folder(left).items():
+        seen.take_from_folder(
+            folder_id, swept.began_at, [(swept.grant_id, identity) for identity in identities]
+        )
+        seen.flush()
+    fetches = [
+        *(
+            Fetch(MESSAGE, swept.grant_id, identity, UNKNOWN, folder)
+            for identity, folder in unknown
+            if identity not in listed_whole
+        ),
+        *(
+            Fetch(MESSAGE, swept.grant_id, identity, MISSING, folder, swept.began_at)
+            for identity, folder in missing
+        ),
+        *disputes(store.disputed),
+    ]
+    transaction.append("fetches", fetch_rows(fetches))
+    changed_ids = {row[0] for row in changed} | {row[0] for row in entered}
+    return Findings(swept.listed, len(unknown), len(changed_ids), len(missing))
+
+
+def _pages(
+    grant: GrantClient, folder_id: str | None, since: int | None, whole_since: int | None
+) -> Iterator[tuple[Page, bool]]:
+    """Yield the pages, and with each whether its records are whole."""
+    # The API does not say whether its bounds are among what it lists: two lists overlap by two seconds.
+    parts: list[tuple[int | None, int | None, tuple[str, ...]]] = [(since, None, _LIGHT)]
+    if whole_since is not None:
+        parts = [(whole_since, None, ())]
+        if since is None or since < whole_since:
+            parts.append((since, whole_since + 1, _LIGHT))
+    for after, before, select in parts:
+        query = MessageQuery(
+            folder_id=folder_id,
+            query_imap=folder_id is not None,
+            received_after=None if after is None else after - 1,
+            received_before=before,
+            select=select,
+        )
+        cursor: str | None = None
+        seen: set[str] = set()
+        while True:
+            page = grant.messages(query, cursor=cursor)
+            yield page, not select
+            if page.next_cursor is None:
+                break
+            if page.next_cursor in seen:
+                raise SkipMailbox(
+                    "The API gave the same cursor twice, so its list would never end",
+                    next_step="Run reconcile again later.",
+                )
+            cursor = page.next_cursor
+            seen.add(cursor)
+
+
+def _table(swept: Swept) -> pa.Table:
+    columns: Sequence[Sequence[Any]] = list(zip(*swept.sightings, strict=True)) or [[]] * 6
+    names = {
+        "id": pa.string(),
+        "folder_id": pa.string(),
+        "at": pa.int64(),
+        "unread": pa.bool_(),
+        "starred": pa.bool_(),
+        "folders": pa.list_(pa.string()),
+    }
+    return pa.table(
+        {name: pa.array(column, kind) for (name, kind), column in zip(names.items(), columns, strict=True)}
+    )
+
+
+def _sighting(
+    identity: str, at: int, unread: bool | None, starred: bool | None, folders: list[str] | None
+) -> Observation:
+    told: Mapping[str, Any] = {"unread": unread, "starred": starred, "folders": folders}
+    return Observation(identity, at, {name: value for name, value in told.items() if value is not None})
+
+
+def _by_folder(left: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for identity, folder_id in left:
+        found.setdefault(folder_id, []).append(identity)
+    return found
