@@ -1,10 +1,11 @@
 """What an analyst may set for a run."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from pydantic import Field, field_validator
 
+from mail_pipeline.sync.apply import Replay
 from mail_pipeline.sync.backfill import BackfillOptions
 
 _LARGEST_PAGE = 200
@@ -75,6 +76,60 @@ class BackfillConfig(dg.Config):
             full_resync=options.full_resync,
             page_size=options.page_size,
         )
+
+
+class ApplyConfig(dg.Config):
+    """What `message_updates` applies beside everything that has landed and was not applied yet."""
+
+    replay: str | None = Field(
+        default=None,
+        description="Apply some notifications once more: `dead` for all dead letters and kept ones, "
+        "`everything` for the whole landing table, a type such as message.updated for the dead and kept ones "
+        "of it, or the number of one. Empty: none.",
+    )
+
+    def choice(self) -> Replay | None:
+        """Return the same as the engine takes it."""
+        return None if not self.replay else replay_of(self.replay)
+
+
+def replay_of(text: str) -> Replay:
+    """Read what to replay, as ApplyConfig describes it."""
+    if text == "dead":
+        return Replay()
+    if text == "everything":
+        return Replay(everything=True)
+    return Replay(numbers=(int(text),)) if text.isdecimal() else Replay(type=text)
+
+
+class ReconcileConfig(dg.Config):
+    """Which mailboxes are set against the provider's own lists, and how far back."""
+
+    grant: str | None = Field(default=None, description="One grant. Empty: all valid ones.")
+    since: str | None = Field(
+        default=None,
+        description="Look back to this date, as in the backfill's `since`. Empty: the whole mailbox.",
+    )
+    days: int | None = Field(
+        default=None, description="Look back so many days; `since` wins where both are given.", ge=1
+    )
+    providers: list[str] = Field(default=[], description="Only grants of these providers. Empty: all.")
+    gaps_only: bool = Field(
+        default=False, description="Only grants in which notifications may be missing, as `gaps` says."
+    )
+
+    @field_validator("since")
+    @classmethod
+    def _a_date(cls, value: str | None) -> str | None:
+        if value:
+            _moment(value)
+        return value or None
+
+    def bound(self) -> datetime | None:
+        """Return how far to look back, None for the whole mailbox."""
+        if self.since is not None:
+            return _moment(self.since)
+        return None if self.days is None else datetime.now(UTC) - timedelta(days=self.days)
 
 
 def _moment(text: str) -> datetime:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from mail_pipeline import jobs
 from mail_pipeline.assets.accounts import folders, grants
+from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import mailboxes, messages
 from mail_pipeline.checks import CHECKS
 from mail_pipeline.resources import MailPipelineResource
@@ -11,9 +12,9 @@ from mail_pipeline.schedules import SCHEDULES
 from mail_pipeline.sensors import SENSORS
 
 defs = dg.Definitions(
-    assets=[grants, folders, messages, mailboxes],
+    assets=[grants, folders, messages, mailboxes, message_updates, webhooks, reconciliations],
     asset_checks=CHECKS,
-    jobs=[jobs.refresh_accounts, jobs.backfill, jobs.check_tables],
+    jobs=jobs.JOBS,
     schedules=SCHEDULES,
     sensors=SENSORS,
     resources={"mail_pipeline": MailPipelineResource()},

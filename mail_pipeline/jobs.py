@@ -1,9 +1,13 @@
 """What can be launched by name."""
 
+from typing import Any
+
 import dagster as dg
 
 from mail_pipeline.assets.accounts import folders, grants
+from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
+from mail_pipeline.resources import MailPipelineResource, plain_failures
 
 refresh_accounts = dg.define_asset_job(
     "refresh_accounts",
@@ -18,8 +22,49 @@ backfill = dg.define_asset_job(
     "`messages`, where partitions are chosen.",
     tags={"mail_pipeline/backfill": "mailboxes"},
 )
+apply_notifications = dg.define_asset_job(
+    "apply_notifications",
+    selection=dg.AssetSelection.assets(message_updates),
+    description="Apply everything that has landed. With `replay` set, dead letters or all of it once more.",
+    tags={"mail_pipeline/apply": "notifications"},
+)
+watch_webhooks = dg.define_asset_job(
+    "watch_webhooks",
+    selection=dg.AssetSelection.assets(webhooks),
+    description="Look whether notifications arrive, and write down the times in which some may be missing.",
+)
+reconcile = dg.define_asset_job(
+    "reconcile",
+    selection=dg.AssetSelection.assets(reconciliations),
+    description="Set what is stored against what the provider lists, and mend what differs.",
+    tags={"mail_pipeline/reconcile": "grants"},
+)
 check_tables = dg.define_asset_job(
     "check_tables",
     selection=dg.AssetSelection.all_asset_checks(),
     description="Evaluate all checks on what is stored. Changes nothing.",
 )
+
+
+@dg.op(description="Merge small files, drop what is superseded, and landed notifications applied long ago.")
+def tidy_up(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> None:
+    """Do the upkeep of the lake and of the landing table."""
+    with plain_failures():
+        mail_pipeline.upkeep()
+
+
+@dg.job(description="Keep the lake's files few and the landing table short. Contents do not change.")
+def upkeep() -> None:
+    """Run the upkeep as one step."""
+    tidy_up()
+
+
+JOBS: list[Any] = [
+    refresh_accounts,
+    backfill,
+    apply_notifications,
+    watch_webhooks,
+    reconcile,
+    check_tables,
+    upkeep,
+]

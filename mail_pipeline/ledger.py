@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from mail_pipeline.inbox.landing import Landing
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import catalog_path, connect
+from mail_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,18 @@ def read_ledger(data: Path) -> Ledger:
         whole=frozenset(key for key, state, since in rows if state == "complete" and since is None),
         refreshed_at=refreshed[0] if refreshed else None,
     )
+
+
+def applied_up_to(data: Path) -> int:
+    """Return the number of the last notification that a data folder's lake has applied; 0 for none."""
+    if not catalog_path(data).exists():
+        return 0
+    with connect(data) as connection:
+        row = connection.execute(queries.APPLIED_UP_TO).fetchone()
+    return int(row[0]) if row else 0
+
+
+def newest_landed(settings: Settings) -> int:
+    """Return the number of the notification that landed last; 0 for none."""
+    with Landing.open(settings) as landing:
+        return landing.newest()

@@ -19,7 +19,7 @@ ADDED_AT_ONCE = 10_000
 """SQLite takes about 32,000 values in one statement, and Dagster adds all keys of a call in one."""
 
 _BRIDGED_AT_MOST = 200
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -89,7 +89,7 @@ def in_chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def messages_at_work(instance: dg.DagsterInstance) -> bool:
     """Tell whether a run or a backfill of `messages` is queued or running."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     if any(run.job_name == "backfill" or _MESSAGES in (run.asset_selection or ()) for run in runs):
         return True
     # Between its batches a backfill has no run, but its ranges are planned.

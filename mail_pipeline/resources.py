@@ -5,9 +5,16 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from mail_pipeline.config import ReconcileConfig
 from mail_pipeline.errors import MailPipelineError
+from mail_pipeline.lake.upkeep import upkeep
+from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
+from mail_pipeline.sync.apply import ApplyReport, Replay, apply
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
+from mail_pipeline.sync.coverage import Coverage, watch
+from mail_pipeline.sync.reconcile import ReconcileReport, grants_with_open_gaps, reconcile
+from mail_pipeline.sync.retention import retire
 
 
 class MailPipelineResource:
@@ -32,6 +39,32 @@ class MailPipelineResource:
     ) -> Iterator[MailboxProgress]:
         """Backfill these partitions as `mail_pipeline.sync.backfill.backfill` promises."""
         return backfill(keys, settings=self.settings(), options=options, on_progress=on_progress)
+
+    def apply(self, replay: Replay | None = None) -> ApplyReport:
+        """Apply notifications as `mail_pipeline.sync.apply.apply` promises."""
+        return apply(self.settings(), replay=replay)
+
+    def upkeep(self) -> None:
+        """Do all upkeep there is, of the lake and of the landing table."""
+        settings = self.settings()
+        with Lake(settings.data) as lake:
+            upkeep(lake)
+        retire(settings)
+
+    def watch(self) -> Coverage:
+        """Look at the webhooks as `mail_pipeline.sync.coverage.watch` promises."""
+        return watch(self.settings())
+
+    def reconcile(self, config: ReconcileConfig) -> ReconcileReport:
+        """Reconcile as `mail_pipeline.sync.reconcile.reconcile` promises."""
+        settings = self.settings()
+        chosen = None if config.grant is None else {config.grant}
+        if config.gaps_only:
+            gaps = grants_with_open_gaps(settings)
+            chosen = gaps if chosen is None else chosen & gaps
+        return reconcile(
+            settings, grants=chosen, since=config.bound(), providers=set(config.providers) or None
+        )
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 import dagster as dg
 
 from mail_pipeline import jobs
+from mail_pipeline.config import ReconcileConfig
+from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.ledger import read_ledger
+from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.partitions import (
     MAILBOXES_PER_RUN,
     PARTITIONS,
@@ -12,8 +15,10 @@ from mail_pipeline.partitions import (
     range_tags,
 )
 from mail_pipeline.resources import MailPipelineResource
+from mail_pipeline.sync.reconcile import grants_with_open_gaps
 
 _RUNS_PER_NIGHT = 100
+_RECENT_DAYS = 7
 
 # On by default: a pipeline that is connected and quietly fetches nothing would be the worse surprise.
 refresh_accounts_schedule = dg.ScheduleDefinition(
@@ -47,4 +52,76 @@ def nightly_backfill(
     return [dg.RunRequest(tags=range_tags(keys)) for keys in ranges[:_RUNS_PER_NIGHT]]
 
 
-SCHEDULES = [refresh_accounts_schedule, nightly_backfill]
+watch_webhooks_schedule = dg.ScheduleDefinition(
+    name="watch_webhooks_every_5_minutes",
+    job=jobs.watch_webhooks,
+    cron_schedule="*/5 * * * *",
+    description="Looks whether notifications arrive; an outage is written down as a gap.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+catch_up_schedule = dg.ScheduleDefinition(
+    name="apply_notifications_every_15_minutes",
+    job=jobs.apply_notifications,
+    cron_schedule="7-59/15 * * * *",
+    description="Asks the API again for what was out of reach when notifications called for it.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+upkeep_schedule = dg.ScheduleDefinition(
+    name="nightly_upkeep",
+    job=jobs.upkeep,
+    cron_schedule="0 5 * * *",
+    description="Merges small files, and removes notifications that were applied long ago.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+
+@dg.schedule(
+    job=jobs.reconcile,
+    cron_schedule="40 * * * *",
+    description="Sweeps the grants in which notifications may be missing.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def hourly_gap_repair(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a sweep where a gap has ended and is not repaired."""
+    settings = mail_pipeline.settings()
+    if not catalog_path(settings.data).exists() or not grants_with_open_gaps(settings):
+        return dg.SkipReason("No gap waits for its repair.")
+    return _reconcile_run(ReconcileConfig(gaps_only=True))
+
+
+@dg.schedule(
+    job=jobs.reconcile,
+    cron_schedule="0 3 * * *",
+    description=f"Sets the mail of the last {_RECENT_DAYS} days against the provider's lists.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def nightly_reconcile() -> dg.RunRequest:
+    """Sweep the recent mail of every grant."""
+    return _reconcile_run(ReconcileConfig(days=_RECENT_DAYS))
+
+
+@dg.schedule(
+    job=jobs.reconcile,
+    cron_schedule="0 4 * * 0",
+    description="Sweeps all mail of IMAP, Yahoo and iCloud: no webhook tells of what is older than 90 days.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def weekly_imap_sweep() -> dg.RunRequest:
+    """Sweep IMAP mailboxes folder by folder."""
+    return _reconcile_run(ReconcileConfig(providers=sorted(IMAP_FAMILY)))
+
+
+def _reconcile_run(config: ReconcileConfig) -> dg.RunRequest:
+    return dg.RunRequest(run_config=dg.RunConfig(ops={"reconciliations": config}))
+
+
+SCHEDULES = [
+    refresh_accounts_schedule,
+    nightly_backfill,
+    watch_webhooks_schedule,
+    catch_up_schedule,
+    hourly_gap_repair,
+    nightly_reconcile,
+    weekly_imap_sweep,
+    upkeep_schedule,
+]

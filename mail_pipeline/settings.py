@@ -20,6 +20,8 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     """Where notifications land; None means a SQLite file in the data folder."""
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    keep_notifications_days: int = 30
+    """How long a notification stays in the landing table once it is applied."""
     workers: int = 8
     google_units_per_second: float = 150.0
     min_page_interval: float = 0.2
@@ -56,6 +58,9 @@ class Settings:
             data=Path(data),
             database_url=database_url,
             webhook_secrets=tuple(filter(None, map(str.strip, secrets.split(",")))),
+            keep_notifications_days=int(
+                _number(env, "MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS", 30, least=1, whole=True)
+            ),
             workers=int(_number(env, "MAIL_PIPELINE_WORKERS", 8, least=1, whole=True)),
             google_units_per_second=_number(env, "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND", 150.0, least=1),
             min_page_interval=_number(env, "MAIL_PIPELINE_MIN_PAGE_INTERVAL", 0.2, least=0),

@@ -11,6 +11,7 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.retention import retire
 
 
 @click.command("upkeep", short_help="Keep the lake's files few and large.")
@@ -26,18 +27,22 @@ from mail_pipeline.lake.writer import Lake
 def command(keep_days: int, as_json: bool) -> None:
     """Merge the lake's small files, drop what is superseded and sweep up leftovers.
 
-    Contents do not change. Safe to interrupt, and to run beside a backfill and queries.
+    Notifications applied long ago (MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS) leave the landing table. What the
+    tables say does not change. Safe to interrupt, and to run beside a backfill and queries.
     """
-    data = find_workplace().for_reading().data
+    settings = find_workplace().for_reading().settings
+    data = settings.data
     # Opening a lake for writing would make one where there is none.
     connect(data).close()
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
+    retired = retire(settings)
     if as_json:
-        print_json({"ok": True, "data": data, **asdict(report)})
+        print_json({"ok": True, "data": data, **asdict(report), "notifications_removed": retired})
         return
     results().print(
         f"Checkpoints dropped: {report.checkpoints_dropped:,}. "
-        f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}.\n"
+        f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}. "
+        f"Landed notifications removed: {retired:,}.\n"
         f"The lake in {data} now has {sum(report.files.values()):,} files, {report.size_bytes / 1e6:,.1f} MB."
     )

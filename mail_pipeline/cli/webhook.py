@@ -58,7 +58,7 @@ def command() -> None:
     """
 
 
-@command.command("create")
+@command.command("create", short_help="Make a webhook for the receiver at URL.")
 @click.argument("url", callback=receiver_url)
 @_secret_option
 @_without_option
@@ -117,7 +117,7 @@ def rotate(webhook_id: str | None, secret_to: Path | None, as_json: bool) -> Non
     _tell_secret(webhook, "given a new secret", secret_to, as_json=as_json)
 
 
-@command.command("status")
+@command.command("status", short_help="Show the webhooks and what they lack.")
 @_without_option
 @json_option
 @debug_option
@@ -152,7 +152,7 @@ def status(without: tuple[str, ...], as_json: bool) -> None:
     sys.exit(0 if ok else 1)
 
 
-@command.command("activate")
+@command.command("activate", short_help="Let Nylas send again.")
 @_id_argument
 @click.option("--add-triggers", is_flag=True, help="Also ask for the triggers it lacks for a mirror.")
 @_without_option
@@ -180,7 +180,7 @@ def activate(webhook_id: str | None, add_triggers: bool, without: tuple[str, ...
     sys.exit(0 if ok else 1)
 
 
-@command.command("delete")
+@command.command("delete", short_help="Delete a webhook.")
 @_id_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option

@@ -14,7 +14,8 @@ _BUSY_SECONDS = 4.0
 """How long a locked SQLite file is waited for. Whoever arrives while one commit waits waits for the next one
 too, and Nylas hangs up after 10 seconds."""
 _CONNECT_SECONDS = 4
-_CHECKPOINT_PAGES = 4_096
+_CHECKPOINT_PAGES = 16_384
+"""128 MB, for when `Checkpoints` cannot keep up; SQLite then makes a commit do it."""
 _PAGE_BYTES = 8_192
 """Bodies are around 11 KB: fewer pages for each than with SQLite's own 4,096."""
 

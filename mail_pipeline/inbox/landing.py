@@ -3,18 +3,24 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 import sqlalchemy as sa
 
+from mail_pipeline.inbox.checkpoints import Checkpoints
 from mail_pipeline.inbox.databases import database_errors, open_database
 from mail_pipeline.settings import Settings
 
 _BATCH = 500
-"""Rows that one statement names, and that one transaction of retention removes."""
+"""Rows of one statement, and of one transaction of retention."""
 _LOCK = 7_526_417_308_291_164_001
 """The landing table among Postgres' advisory locks: any number that nobody else takes."""
+_INSERT = "INSERT INTO notifications (received_at, headers, body) VALUES "
+
+_Value = TypeVar("_Value")
 
 _metadata = sa.MetaData()
 _notifications = sa.Table(
@@ -67,6 +73,8 @@ class Landing:
         self._engine = engine
         self._data = data
         self._on_postgres = engine.dialect.name == "postgresql"
+        self._place = "%s" if self._on_postgres else "?"
+        self._checkpoints = None if self._on_postgres else Checkpoints(engine)
 
     @classmethod
     def open(cls, settings: Settings) -> "Landing":
@@ -84,6 +92,8 @@ class Landing:
 
     def close(self) -> None:
         """Let go of the database."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         self._engine.dispose()
 
     def __enter__(self) -> "Landing":
@@ -96,15 +106,18 @@ class Landing:
 
     def store(self, deliveries: Sequence[Delivery]) -> None:
         """Store all of them in one transaction, or none; when this returns they outlive a loss of power."""
-        rows = [
-            {"received_at": each.received_at, "headers": orjson.dumps(each.headers), "body": each.body}
-            for each in deliveries
-        ]
+        rows = [(each.received_at, orjson.dumps(each.headers), each.body) for each in deliveries]
         with self._transaction() as connection:
             if self._on_postgres:
                 # Readers go by "number greater than the last", so numbers must become visible in order.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            connection.execute(_notifications.insert(), rows)
+            # One statement for many rows: SQLite's driver lets go of the interpreter at each statement, and
+            # has to wait until the thread that answers requests lets go of it in turn.
+            for batch in _batches(rows):
+                values = tuple(value for row in batch for value in row)
+                connection.exec_driver_sql(_insert(self._place, len(batch)), values)
+        if self._checkpoints is not None:
+            self._checkpoints.stored(sum(len(each.body) for each in deliveries))
 
     def after(self, number: int, *, limit: int, max_bytes: int) -> list[Landed]:
         """Return what was stored after this number, in order.
@@ -250,8 +263,13 @@ def _last_within(sizes: Sequence[tuple[int, int]], max_bytes: int) -> int:
     return last
 
 
-def _batches(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH))
+def _batches(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
+    return (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
+
+
+@cache
+def _insert(place: str, rows: int) -> str:
+    return _INSERT + ", ".join([f"({place}, {place}, {place})"] * rows)
 
 
 def _gaps(up: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:

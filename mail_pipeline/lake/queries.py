@@ -70,6 +70,10 @@ SELECT id, provider, status, per_folder, deleted_at IS NOT NULL AS gone FROM all
 
 APPLIED_UP_TO = "SELECT coalesce(max(number), 0) FROM notifications"
 
+APPLIED_BEFORE = """
+SELECT coalesce(max(number), 0) FROM notifications WHERE applied_at < to_timestamp(?)
+"""
+
 NOTIFICATIONS_TO_REPLAY = """
 SELECT number FROM notifications
 WHERE outcome IN ('dead', 'kept') AND ($type::VARCHAR IS NULL OR type = $type OR trigger = $type)
@@ -195,3 +199,10 @@ WHERE repaired_at IS NULL AND ended_at IS NOT NULL AND NOT EXISTS (
 GRANT_FOLDERS = "SELECT id FROM folders WHERE grant_id = ? ORDER BY id"
 
 MAILBOX_KEYS = "SELECT partition_key FROM mailboxes WHERE active AND grant_id = ?"
+
+FETCHES_COUNT = "SELECT count(*) FROM fetches"
+
+UNCOVERED_MAILBOXES = """
+SELECT count(*), count(*) FILTER (NOT subscribed) FROM mailboxes WHERE active AND state <> 'registered'
+"""
+"""Mailboxes that have been begun, and those of them without a webhook before their first page."""
