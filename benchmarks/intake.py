@@ -1,11 +1,11 @@
-"""How many signed notifications a second does one receiver take, beside a bare one that only appends to a file?
+"""How many signed notifications a second does a receiver take, beside a bare one that appends to a file?
 
     python -m benchmarks.intake [--seconds 5] [--rounds 5] [--json]
     python -m benchmarks.intake --burst 20000
 
-Bodies of 11 KB, 64 connections, the sender in a process of its own. Each is answered 200 when it is durable, in
-both. They run in turn, so that a busy machine is busy for both. A burst is sent as fast as it goes; what was
-answered 200 is compared with what is in the landing table.
+Bodies of 11 KB, 64 connections, the sender in a process of its own. Both answer 200 when a body is durable.
+They run in turn, so that a busy machine is busy for both. A burst is sent as fast as it goes; what was answered
+200 is compared with what is in the landing table.
 """
 
 import argparse

@@ -146,7 +146,9 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--requests", type=int, help="send so many, however long it takes")
-    parser.add_argument("--seconds", type=float, default=5.0, help="send for so long; the start is not counted")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="send for so long; the start is not counted"
+    )
     parser.add_argument("--bytes", type=int, default=11_000, help="of one body")
     wanted = parser.parse_args()
     ready = requests(wanted.url, os.environ["NYLAS_WEBHOOK_SECRET"].encode(), wanted.bytes)

@@ -61,7 +61,7 @@ def no_dead_letters(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg
 
 @dg.asset_check(
     asset=mailboxes.key,
-    description="A webhook was active before each mailbox's first page, or a sweep has closed that gap since.",
+    description="A webhook was active before each mailbox's first page, or a sweep has closed that gap.",
 )
 def mailboxes_covered(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count the mailboxes in which changes may have been missed while they were backfilled."""
@@ -92,11 +92,14 @@ def no_gaps(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCh
         )
         for cause, grant_id, began, ended in gaps[:_NAMED]
     ]
+    told = {
+        "gaps": dg.MetadataValue.int(len(gaps)),
+        "next_step": dg.MetadataValue.text("Run the job reconcile, once a gap has ended."),
+    }
     return dg.AssetCheckResult(
         passed=not gaps,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"gaps": len(gaps), "next_step": "Run the job reconcile, once a gap has ended."}
-        | ({"which": dg.MetadataValue.table(records)} if records else {}),
+        metadata=told | ({"which": dg.MetadataValue.table(records)} if records else {}),
     )
 
 

@@ -10,7 +10,15 @@ from mail_pipeline.cli.answers import first_answers, print_answers
 from mail_pipeline.cli.children import Children
 from mail_pipeline.cli.fill import Choice, Filled, fill
 from mail_pipeline.cli.options import address_options, debug_option, json_option
-from mail_pipeline.cli.services import DEFAULT_PORT, UiRunsAlready, running_ui, start_simulator
+from mail_pipeline.cli.services import (
+    CHANGES_PER_SECOND,
+    DEFAULT_PORT,
+    UiRunsAlready,
+    running_ui,
+    start_receiver,
+    start_simulator,
+    subscribe,
+)
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json, results
 from mail_pipeline.cli.workplace import Workplace, find_workplace
@@ -33,12 +41,17 @@ def command(headless: bool, host: str, port: int, seed: int, as_json: bool) -> N
         try:
             with ExitStack() as stack:
                 children = stack.enter_context(Children())
-                place = _place(children, seed)
+                place = _place(children, seed, live=not headless)
                 home = place.enter()
+                if place.simulated and not headless:
+                    # Before the first page, so that nothing falls between.
+                    subscribe(place, start_receiver(children, place, "127.0.0.1", 0))
                 url = None if headless else _ui(stack, children, home, host, port)
                 filled = fill(place, lambda active: Choice(tuple(active)), check=children.check)
                 _tell(place, filled, as_json=as_json)
                 if url is not None and not filled.cancelled:
+                    if place.simulated:
+                        notes().print("\nMail keeps arriving: watch the asset message_updates in the UI.")
                     notes().print(f"\nThe Dagster UI stays until Ctrl-C: {url}")
                     notes().print("The notebook, in another terminal: make notebook")
                     children.wait()
@@ -47,13 +60,13 @@ def command(headless: bool, host: str, port: int, seed: int, as_json: bool) -> N
     sys.exit(0 if filled is not None and filled.succeeded else 1)
 
 
-def _place(children: Children, seed: int) -> Workplace:
+def _place(children: Children, seed: int, *, live: bool) -> Workplace:
     place = find_workplace()
     if place.settings.api_key:
         notes().print(f"NYLAS_API_KEY is set: real mail, from {place.settings.api_uri}.")
         return place
     notes().print("NYLAS_API_KEY is not set: simulated mailboxes.")
-    return start_simulator(children, place, seed=seed)
+    return start_simulator(children, place, seed=seed, changes_per_second=CHANGES_PER_SECOND if live else 0.0)
 
 
 def _ui(stack: ExitStack, children: Children, home: Path, host: str, port: int) -> str | None:

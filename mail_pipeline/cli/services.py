@@ -1,6 +1,8 @@
-"""The services a command keeps running beside itself: the simulator, and Dagster's UI with its daemon."""
+"""The services a command keeps running beside itself: simulator, receiver, Dagster's UI with its daemon."""
 
+import json
 import os
+import secrets
 import socket
 import threading
 import time
@@ -16,8 +18,12 @@ from mail_pipeline.cli.children import Children, end_orphans, note_child
 from mail_pipeline.cli.terminal import notes
 from mail_pipeline.cli.workplace import Workplace
 from mail_pipeline.errors import StopRun
+from mail_pipeline.nylas import NylasClient
 
 DEFAULT_PORT = 3000
+RECEIVER_PORT = 8787
+CHANGES_PER_SECOND = 0.3
+"""How lively simulated mailboxes are that somebody watches."""
 _PORTS_TRIED = 50
 _ASK_SECONDS = 0.5
 
@@ -33,15 +39,19 @@ class UiRunsAlready(StopRun):
         )
 
 
-def start_simulator(children: Children, place: Workplace, *, seed: int = 0) -> Workplace:
+def start_simulator(
+    children: Children, place: Workplace, *, seed: int = 0, changes_per_second: float = 0.0
+) -> Workplace:
     """Start a simulator with the demo's mailboxes; return the place that uses it.
 
     Raises StopRun where it does not start.
     """
+    secret = secrets.token_urlsafe(16)
+    options = [f"--seed={seed}", f"--live={changes_per_second}", f"--webhook-secret={secret}"]
     # In a process of its own: beside the engine it would take half of this one's time.
     child = children.start(
         "The simulator",
-        ["mail_pipeline.cli", "simulate", "--port", "0", "--seed", str(seed), "--child"],
+        ["mail_pipeline.cli", "simulate", "--child", "--port=0", *options],
         cwd=Path.cwd(),
         data=place.for_simulation().data,
         capture=True,
@@ -49,7 +59,32 @@ def start_simulator(children: Children, place: Workplace, *, seed: int = 0) -> W
     uri, key = child.line(), child.line()
     if not key:
         children.wait()
-    return place.for_simulation(uri.partition("=")[2], key.partition("=")[2])
+    return place.for_simulation(uri.partition("=")[2], key.partition("=")[2], secret)
+
+
+def start_receiver(children: Children, place: Workplace, host: str, port: int) -> str:
+    """Start a receiver for the place that was entered; return the address that webhooks post to.
+
+    Raises StopRun where it does not start.
+    """
+    child = children.start(
+        "The receiver",
+        ["mail_pipeline.cli", "receive", "--child", "--json", f"--host={host}", f"--port={port}"],
+        cwd=Path.cwd(),
+        data=place.data,
+        capture=True,
+    )
+    line = child.line()
+    if not line:
+        children.wait()
+    return str(json.loads(line)["webhook"])
+
+
+def subscribe(place: Workplace, address: str) -> None:
+    """Have the place's simulator, which started without webhooks, post to this address."""
+    settings = place.settings
+    with NylasClient(settings.api_key, settings.api_uri) as client:
+        client.create_webhook(address, description="mail_pipeline")
 
 
 @contextmanager

@@ -21,19 +21,29 @@ class Workplace:
 
     root: Path | None
     settings: Settings
+    simulated: bool = False
+    """Its mail comes from a simulator that the command has started."""
 
     @property
     def data(self) -> Path:
         """Return the data folder."""
         return self.settings.data
 
-    def for_simulation(self, api_uri: str = "", api_key: str = "") -> "Workplace":
-        """Return the place where simulated mail is kept, with the simulator's address and key if known.
+    def for_simulation(self, api_uri: str = "", api_key: str = "", webhook_secret: str = "") -> "Workplace":
+        """Return the place where simulated mail is kept, with what is known of its simulator.
 
         It is a folder of its own below the data folder, so that simulated mail never mixes with real mail.
         """
-        settings = replace(self.settings, api_uri=api_uri, api_key=api_key, data=_demo(self.data))
-        return replace(self, settings=settings)
+        settings = replace(
+            self.settings,
+            api_uri=api_uri,
+            api_key=api_key,
+            webhook_secrets=tuple(filter(None, [webhook_secret])),
+            # A database of its own for simulated notifications would have to be named.
+            database_url=None,
+            data=_demo(self.data),
+        )
+        return replace(self, settings=settings, simulated=True)
 
     def for_reading(self) -> "Workplace":
         """Return the place whose lake people mean: the demo's, where that is the only one."""
@@ -57,6 +67,8 @@ class Workplace:
         os.environ[_DATA] = str(self.data)
         os.environ["NYLAS_API_URI"] = self.settings.api_uri
         os.environ["NYLAS_API_KEY"] = self.settings.api_key
+        os.environ["NYLAS_WEBHOOK_SECRET"] = ",".join(self.settings.webhook_secrets)
+        os.environ["MAIL_PIPELINE_DATABASE_URL"] = self.settings.database_url or ""
         with disk_errors(self.data):
             home = prepare_dagster_home(self.data)
             os.environ["DAGSTER_HOME"] = str(home)

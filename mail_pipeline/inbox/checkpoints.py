@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 _log = logging.getLogger(__name__)
 
-_LOG_BYTES = 32 * 2**20
+_LOG_BYTES = 64 * 2**20
 """Bodies after which the log is brought in: a log that is written over is cheaper than one that grows."""
-_FEW_PAGES = 64
+_FEW_PAGES = 256
 _MOST_PASSES = 5
 _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 
@@ -21,7 +21,7 @@ _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 class Checkpoints:
     """Copies the bulk on a thread, while commits go on, and the rest between two commits.
 
-    Only when all is copied does SQLite begin its log anew. `stored` is called by one thread at a time.
+    Only where all is copied does SQLite begin its log anew. `stored` is called by one thread at a time.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -49,10 +49,13 @@ class Checkpoints:
     def _copy(self, passes: int) -> None:
         try:
             with self._engine.connect() as connection:
+                before = 0
                 for _ in range(passes):
-                    _, pages, copied = connection.exec_driver_sql(_CHECKPOINT).one()
-                    if pages - copied < _FEW_PAGES:
+                    _, _, copied = connection.exec_driver_sql(_CHECKPOINT).one()
+                    # The next pass would find about as much as this one did.
+                    if copied - before < _FEW_PAGES:
                         return
+                    before = copied
         except sa.exc.SQLAlchemyError as error:
             # The log grows meanwhile; what it holds is durable.
             _log.warning("The log of the landing table was not brought in (%s)", type(error).__qualname__)

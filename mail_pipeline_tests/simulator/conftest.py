@@ -8,6 +8,7 @@ import pytest
 
 from mail_pipeline.simulator import PROVIDERS, Fleet, Limits, MailboxSpec, Simulator
 from mail_pipeline_tests.simulator.client import Api
+from mail_pipeline_tests.simulator.receiver import Receiver, receiving
 
 
 class Served(NamedTuple):
@@ -37,3 +38,9 @@ def six() -> Iterator[Served]:
     simulator = Simulator(Fleet.generate(7, specs), limits=Limits.off())
     with simulator.serve() as url, Api(url) as api:
         yield Served(simulator, api)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
