@@ -90,16 +90,7 @@ class ApplyConfig(dg.Config):
 
     def choice(self) -> Replay | None:
         """Return the same as the engine takes it."""
-        return None if not self.replay else replay_of(self.replay)
-
-
-def replay_of(text: str) -> Replay:
-    """Read what to replay, as ApplyConfig describes it."""
-    if text == "dead":
-        return Replay()
-    if text == "everything":
-        return Replay(everything=True)
-    return Replay(numbers=(int(text),)) if text.isdecimal() else Replay(type=text)
+        return None if not self.replay else Replay.read(self.replay)
 
 
 class ReconcileConfig(dg.Config):

@@ -6,7 +6,6 @@ from mail_pipeline import jobs
 from mail_pipeline.config import ReconcileConfig
 from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.ledger import read_ledger
-from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.partitions import (
     MAILBOXES_PER_RUN,
     PARTITIONS,
@@ -15,7 +14,7 @@ from mail_pipeline.partitions import (
     range_tags,
 )
 from mail_pipeline.resources import MailPipelineResource
-from mail_pipeline.sync.reconcile import grants_with_open_gaps
+from mail_pipeline.sync.reconcile import LISTED_BY_FOLDER, grants_with_open_gaps
 
 _RUNS_PER_NIGHT = 100
 _RECENT_DAYS = 7
@@ -108,7 +107,7 @@ def nightly_reconcile() -> dg.RunRequest:
 )
 def weekly_imap_sweep() -> dg.RunRequest:
     """Sweep IMAP mailboxes folder by folder."""
-    return _reconcile_run(ReconcileConfig(providers=sorted(IMAP_FAMILY)))
+    return _reconcile_run(ReconcileConfig(providers=list(LISTED_BY_FOLDER)))
 
 
 def _reconcile_run(config: ReconcileConfig) -> dg.RunRequest:

@@ -33,6 +33,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         "NYLAS_API_URI",
         "MAIL_PIPELINE_DATA",
         "MAIL_PIPELINE_DATABASE_URL",
+        "NYLAS_WEBHOOK_SECRET",
         "MAIL_PIPELINE_WORKERS",
         "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND",
         "MAIL_PIPELINE_MIN_PAGE_INTERVAL",
@@ -47,6 +48,8 @@ def test_every_variable_is_read() -> None:
             "NYLAS_API_KEY": " nyk_1\n",
             "NYLAS_API_URI": "http://localhost:8000/",
             "MAIL_PIPELINE_DATA": "/srv/mail",
+            "MAIL_PIPELINE_DATABASE_URL": "postgresql://me@host/db",
+            "NYLAS_WEBHOOK_SECRET": "new,old",
             "MAIL_PIPELINE_WORKERS": "3",
             "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND": "62.5",
             "MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0",
@@ -56,6 +59,8 @@ def test_every_variable_is_read() -> None:
         api_key="nyk_1",
         api_uri="http://localhost:8000",
         data=Path("/srv/mail"),
+        database_url="postgresql://me@host/db",
+        webhook_secrets=("new", "old"),
         workers=3,
         google_units_per_second=62.5,
         min_page_interval=0.0,
@@ -87,13 +92,33 @@ def test_an_address_must_be_one_of_the_web(uri: str) -> None:
 
 def test_what_is_not_supported_yet_is_refused_rather_than_ignored() -> None:
     assert "MAIL_PIPELINE_DATA" in refused(MAIL_PIPELINE_DATA="s3://bucket/mail")
-    message = refused(MAIL_PIPELINE_DATABASE_URL="postgresql://user:hunter2@host/db")
-    assert "MAIL_PIPELINE_DATABASE_URL" in message
+
+
+@pytest.mark.parametrize("url", ["mysql://me:hunter2@host/db", "postgres://me:hunter2@host/db", "hunter2"])
+def test_a_database_must_be_postgres(url: str) -> None:
+    message = refused(MAIL_PIPELINE_DATABASE_URL=url)
+    assert message.startswith("MAIL_PIPELINE_DATABASE_URL is not an address of Postgres")
     assert "hunter2" not in message
 
 
-def test_the_key_is_in_no_repr() -> None:
-    assert "nyk_secret" not in repr(Settings(api_key="nyk_secret"))
+@pytest.mark.parametrize(
+    ("text", "secrets"),
+    [("one", ("one",)), (" one , two,", ("one", "two")), ("", ()), (" , ", ())],
+)
+def test_there_may_be_several_webhook_secrets(text: str, secrets: tuple[str, ...]) -> None:
+    assert Settings.from_env({"NYLAS_WEBHOOK_SECRET": text}).webhook_secrets == secrets
+
+
+def test_no_secret_is_in_the_repr() -> None:
+    shown = repr(
+        Settings(
+            api_key="nyk_secret",
+            webhook_secrets=("hush_secret",),
+            database_url="postgresql://me:my_secret@host/db",
+        )
+    )
+    assert "secret'" not in shown
+    assert "_secret" not in shown.replace("webhook_secrets", "")
 
 
 def test_a_missing_key_says_where_to_get_one() -> None:

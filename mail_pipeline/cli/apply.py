@@ -6,8 +6,7 @@ from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.config import replay_of
-from mail_pipeline.sync.apply import ApplyReport, apply
+from mail_pipeline.sync.apply import ApplyReport, Replay, apply
 
 
 @click.command("apply", short_help="Apply the notifications that have landed.")
@@ -27,7 +26,7 @@ def command(replay: str | None, as_json: bool) -> None:
     """
     settings = find_workplace().for_reading().settings
     with interruptible():
-        report = apply(settings, replay=replay_of(replay) if replay else None, on_batch=_tell_batch)
+        report = apply(settings, replay=Replay.read(replay) if replay else None, on_batch=_tell_batch)
     if as_json:
         print_json({"ok": True, "data": settings.data, **_as_dict(report)})
         return

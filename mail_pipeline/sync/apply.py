@@ -76,6 +76,15 @@ class Replay:
     everything: bool = False
     """The whole landing table from its first row."""
 
+    @classmethod
+    def read(cls, text: str) -> "Replay":
+        """Read what somebody typed: `dead`, `everything`, the number of one, or a type or trigger."""
+        if text == "everything":
+            return cls(everything=True)
+        if text.isdecimal():
+            return cls(numbers=(int(text),))
+        return cls(type=None if text == "dead" else text)
+
 
 @dataclass(slots=True)
 class ApplyReport:

@@ -13,6 +13,7 @@ from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
+from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.accounts import refresh_folders
 from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
@@ -24,6 +25,9 @@ from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.sweep import Findings, store_sweep, sweep
 
 _log = logging.getLogger(__name__)
+
+LISTED_BY_FOLDER = tuple(sorted(IMAP_FAMILY))
+"""Providers whose old mail is only reached folder by folder, and of whose old mail no webhook tells."""
 
 _MARGIN = 3600
 """Seconds before a gap that are listed whole as well: clocks differ, and mail is dated before it is shown."""

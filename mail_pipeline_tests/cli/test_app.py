@@ -8,7 +8,19 @@ import pytest
 
 from mail_pipeline_tests.cli.conftest import Cli
 
-COMMANDS = ["demo", "up", "backfill", "status", "sql", "upkeep", "simulate", "doctor"]
+COMMANDS = [
+    "demo",
+    "up",
+    "backfill",
+    "apply",
+    "reconcile",
+    "status",
+    "sql",
+    "receive",
+    "upkeep",
+    "simulate",
+    "doctor",
+]
 
 MODULES = """
 import importlib, sys

@@ -49,11 +49,11 @@ class Receiver:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
-    def post(self, body: bytes, *, signature: str | None = "right", **headers: str) -> int:
+    def post(self, body: bytes, *, signature: str | bytes | None = "right", **headers: str) -> int:
         """Post a body as sent and return the status."""
+        named: dict[str, str | bytes] = {name.replace("_", "-"): value for name, value in headers.items()}
         if signature is not None:
-            headers["X-Nylas-Signature"] = sign(body) if signature == "right" else signature
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+            named["X-Nylas-Signature"] = sign(body) if signature == "right" else signature
         return self.session.post(self.webhook, data=body, headers=named, timeout=SECONDS).status_code
 
     def post_compressed(self, body: bytes) -> int:
@@ -66,7 +66,9 @@ class Receiver:
     def metric(self, name: str) -> float:
         """Return one number of /metrics, such as `refused_total{reason="stopping"}`."""
         lines = self.session.get(f"{self.url}/metrics", timeout=SECONDS).text.splitlines()
-        [value] = [line.rpartition(" ")[2] for line in lines if line.startswith(f"mail_pipeline_receiver_{name} ")]
+        [value] = [
+            line.rpartition(" ")[2] for line in lines if line.startswith(f"mail_pipeline_receiver_{name} ")
+        ]
         return float(value)
 
     def kill(self) -> None:
@@ -80,16 +82,15 @@ class Receiver:
         return self.process.returncode, said
 
 
-@contextmanager
-def receiving(settings: Settings, *, secrets: str = SECRET) -> Iterator[Receiver]:
-    """Run `mail-pipeline receive` on a free port; whatever still runs is killed at the end."""
+def start(settings: Settings, *, secrets: str = SECRET) -> subprocess.Popen[str]:
+    """Start `mail-pipeline receive` on a free port."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
     own = {
         "MAIL_PIPELINE_DATA": str(settings.data),
         "MAIL_PIPELINE_DATABASE_URL": settings.database_url or "",
         "NYLAS_WEBHOOK_SECRET": secrets,
     }
-    with subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "mail_pipeline.cli", "receive", "--port", "0", "--json"],
         cwd=Path(__file__).parent,
         env={**outside, **own},
@@ -97,14 +98,25 @@ def receiving(settings: Settings, *, secrets: str = SECRET) -> Iterator[Receiver
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+
+
+@contextmanager
+def receiving(settings: Settings, *, secrets: str = SECRET) -> Iterator[Receiver]:
+    """Run a receiver; whatever still runs is killed at the end."""
+    with start(settings, secrets=secrets) as process:
         try:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line, process.stderr and process.stderr.read()
-            receiver = Receiver(process, json.loads(line)["url"])
+            receiver = Receiver(process, json.loads(process.stdout.readline())["url"])
             with receiver.session:
                 receiver.session.trust_env = False
                 yield receiver
         finally:
             process.kill()
+
+
+def ends_at_once(settings: Settings) -> tuple[int, str]:
+    """Run a receiver that cannot start; return its exit code and what it said on standard error."""
+    with start(settings) as process:
+        _, said = process.communicate(timeout=SECONDS)
+    return process.returncode, said

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from mail_pipeline.simulator import PROVIDERS, Fleet, Limits, MailboxSpec, Simulator
 from mail_pipeline.simulator.cursors import Cursors
+from mail_pipeline.simulator.provider import Provider
 from mail_pipeline.simulator.service import Service
 from mail_pipeline.simulator.world import World
-
-from mail_pipeline.simulator.provider import Provider  # isort: skip
 
 
 def _nobody(_: object) -> None:
@@ -23,7 +22,7 @@ def _truth(world: World) -> dict[str, dict[str, object]]:
     return {record["id"]: record for record in mailbox.records()}
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(st.data(), st.integers(0, 60), st.integers(1, 9), st.sampled_from(["google", "microsoft", "ews"]))
 def test_a_list_under_way_neither_skips_nor_repeats_what_did_not_change(data, messages, limit, kind):
     fleet = Fleet.generate(messages, [MailboxSpec(kind, messages=messages, body_mean=10)])
@@ -31,7 +30,7 @@ def test_a_list_under_way_neither_skips_nor_repeats_what_did_not_change(data, me
     (mailbox,) = world
     provider, service = Provider(world, _nobody), Service(world, Cursors("secret"), irregular=0.4)
     life = provider.live(data.draw(st.integers(0, 1_000)))
-    before, seen = _truth(world), []
+    before, seen, touched = _truth(world), [], set()
     params = {"limit": str(limit)}
     while True:
         answer = service.messages(mailbox, "path", params, 0.0).envelope
@@ -40,10 +39,11 @@ def test_a_list_under_way_neither_skips_nor_repeats_what_did_not_change(data, me
             break
         params["page_token"] = answer["next_cursor"]
         for _ in range(data.draw(st.integers(0, 3))):
-            next(life)
+            touched.add(next(life).object_id)
     after = _truth(world)
 
-    unchanged = {key for key, record in before.items() if after.get(key) == record}
+    # What was deleted and brought back may rightly be missing.
+    unchanged = {key for key, record in before.items() if after.get(key) == record and key not in touched}
     counted = Counter(record["id"] for record in seen)
     assert {key: counted[key] for key in unchanged} == dict.fromkeys(unchanged, 1)
     assert [record["id"] for record in seen if record["id"] in unchanged] == [
