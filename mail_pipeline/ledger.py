@@ -39,6 +39,17 @@ def read_ledger(data: Path) -> Ledger:
     )
 
 
+def newcomers(data: Path) -> frozenset[str]:
+    """Return the mailboxes never listed whose backfill nobody has to ask for, as partition keys.
+
+    They are those of grants that were connected, and of folders that were made, while notifications arrived.
+    """
+    if not catalog_path(data).exists():
+        return frozenset()
+    with connect(data) as connection:
+        return frozenset(key for (key,) in connection.execute(queries.NEWCOMERS).fetchall())
+
+
 def applied_up_to(data: Path) -> int:
     """Return the number of the last notification that a data folder's lake has applied; 0 for none."""
     if not catalog_path(data).exists():

@@ -8,13 +8,17 @@ from mail_pipeline import jobs
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.dagster_home import fail_orphaned_runs
 from mail_pipeline.errors import StopRun
-from mail_pipeline.ledger import Ledger, applied_up_to, newest_landed, read_ledger
+from mail_pipeline.ledger import Ledger, applied_up_to, newcomers, newest_landed, read_ledger
 from mail_pipeline.partitions import (
+    MAILBOXES_PER_RUN,
+    PARTITIONS,
     UNFINISHED,
+    contiguous_ranges,
     in_chunks,
     mailbox_partitions,
     messages_at_work,
     partition_changes,
+    range_tags,
 )
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.settings import Settings
@@ -125,4 +129,24 @@ def _apply_at_work(instance: dg.DagsterInstance) -> str | None:
     return None
 
 
-SENSORS = [partition_keeper, table_checker, notification_bell]
+@dg.sensor(
+    job=jobs.backfill,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Backfills what appears while notifications arrive: accounts connected, folders made.",
+)
+def newcomer_backfill(
+    context: dg.SensorEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Ask for the backfill of mailboxes that nobody has to think of."""
+    wanted = newcomers(mail_pipeline.settings().data)
+    if not wanted:
+        return dg.SkipReason("No new mailbox.")
+    if messages_at_work(context.instance):
+        return dg.SkipReason("A backfill is at work.")
+    registered = context.instance.get_dynamic_partitions(PARTITIONS)
+    ranges = contiguous_ranges(registered, wanted, longest=MAILBOXES_PER_RUN)
+    return [dg.RunRequest(tags=range_tags(keys)) for keys in ranges] or dg.SkipReason("Not registered yet.")
+
+
+SENSORS = [partition_keeper, table_checker, notification_bell, newcomer_backfill]

@@ -15,31 +15,10 @@ from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import counted, duration, explained, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import connect
 
 _WATCH_SECONDS = 2.0
-
-# The rate is that of the last ten minutes' checkpoints, where there are two of one pass. A mailbox may wait a
-# minute for its quota between two pages; what has not moved for two minutes is not at work.
-_LEDGER = """
-WITH recent AS (
-    SELECT partition_key, pass,
-        (max(ids_seen) - min(ids_seen)) / epoch(max(updated_at) - min(updated_at)) AS rate
-    FROM checkpoints WHERE state = 'listing' AND updated_at > now() - INTERVAL 10 MINUTES
-    GROUP BY ALL HAVING max(updated_at) > min(updated_at)
-)
-SELECT m.partition_key, m.provider, m.folder_name, m.state, m.messages, m.ids_seen, m.reported, m.oldest,
-    m.pages, m.dead_letters, m.reason, m.next_step, m.until, m.last_fetch,
-    m.state = 'listing' AND m.updated_at > now() - INTERVAL 2 MINUTES AS running,
-    CASE WHEN running THEN r.rate END AS rate,
-    CASE WHEN running AND r.rate > 0 THEN greatest(m.reported - m.ids_seen, 0) / r.rate END AS eta_seconds
-FROM mailboxes m LEFT JOIN recent r ON r.partition_key = m.partition_key AND r.pass = m.pass
-WHERE m.active
-"""
-_STORED = """
-SELECT (SELECT count(*) FROM messages) AS messages, (SELECT max(observed_at) FROM grants) AS accounts_listed,
-    (SELECT count(*) FROM dead_letters) AS dead_letters
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +29,9 @@ class _Status:
     dead_letters: int
     last_fetch: datetime | None
     accounts_listed: datetime | None
+    notifications: int
+    notifications_applied: datetime | None
+    open_gaps: int
 
     @property
     def failed(self) -> bool:
@@ -85,12 +67,24 @@ def command(watch: bool, as_json: bool) -> None:
 def _readings(data: Path, *, watch: bool) -> Iterator[_Status]:
     with connect(data) as connection:
         while True:
-            cursor = connection.execute(_LEDGER)
+            cursor = connection.execute(queries.STATUS_MAILBOXES)
             names = [column[0] for column in cursor.description or ()]
             mailboxes = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            [(messages, listed, dead)] = connection.execute(_STORED).fetchall()
+            [(messages, listed, dead, applied, applied_at, gaps)] = connection.execute(
+                queries.STATUS_COUNTS
+            ).fetchall()
             fetched = [row["last_fetch"] for row in mailboxes if row["last_fetch"] is not None]
-            yield _Status(data, mailboxes, messages, dead, max(fetched, default=None), listed)
+            yield _Status(
+                data,
+                mailboxes,
+                messages,
+                dead,
+                max(fetched, default=None),
+                listed,
+                applied,
+                applied_at,
+                gaps,
+            )
             if not watch:
                 return
             time.sleep(_WATCH_SECONDS)
@@ -122,6 +116,10 @@ def _show(console: Console, status: _Status) -> None:
             console.print(f"{row['partition_key']} is {row['state']}{until}: {said}")
     counts = counted(row["state"] for row in status.mailboxes)
     console.print(f"Mailboxes: {counts}. Messages stored: {status.messages:,}.")
+    if status.notifications:
+        gaps = f"{status.open_gaps:,} gaps are not repaired" if status.open_gaps else "no gaps"
+        last = _ago(status.notifications_applied)
+        console.print(f"Notifications: {status.notifications:,} applied, the last {last}; {gaps}.")
     console.print(
         f"Newest page {_ago(status.last_fetch)}, accounts listed {_ago(status.accounts_listed)}. "
         f"Data folder: {status.data}"

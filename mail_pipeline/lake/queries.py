@@ -206,3 +206,46 @@ UNCOVERED_MAILBOXES = """
 SELECT count(*), count(*) FILTER (NOT subscribed) FROM mailboxes WHERE active AND state <> 'registered'
 """
 """Mailboxes that have been begun, and those of them without a webhook before their first page."""
+
+STATUS_MAILBOXES = """
+WITH recent AS (
+    SELECT partition_key, pass,
+        (max(ids_seen) - min(ids_seen)) / epoch(max(updated_at) - min(updated_at)) AS rate
+    FROM checkpoints WHERE state = 'listing' AND updated_at > now() - INTERVAL 10 MINUTES
+    GROUP BY ALL HAVING max(updated_at) > min(updated_at)
+)
+SELECT m.partition_key, m.provider, m.folder_name, m.state, m.messages, m.ids_seen, m.reported, m.oldest,
+    m.pages, m.dead_letters, m.reason, m.next_step, m.until, m.last_fetch,
+    m.state = 'listing' AND m.updated_at > now() - INTERVAL 2 MINUTES AS running,
+    CASE WHEN running THEN r.rate END AS rate,
+    CASE WHEN running AND r.rate > 0 THEN greatest(m.reported - m.ids_seen, 0) / r.rate END AS eta_seconds
+FROM mailboxes m LEFT JOIN recent r ON r.partition_key = m.partition_key AND r.pass = m.pass
+WHERE m.active
+"""
+"""Every mailbox, with the rate of the last ten minutes' checkpoints, where there are two of one pass.
+
+A mailbox may wait a minute for its quota between two pages; what has not moved for two is not at work.
+"""
+
+STATUS_COUNTS = """
+SELECT (SELECT count(*) FROM messages), (SELECT max(observed_at) FROM grants),
+    (SELECT count(*) FROM dead_letters), (SELECT count(*) FROM notifications),
+    (SELECT max(applied_at) FROM notifications), (SELECT count(*) FROM gaps WHERE repaired_at IS NULL)
+"""
+"""Messages, when the grants were listed, dead letters, notifications, the last one's time, open gaps."""
+
+ACTIVE_PARTITION_KEYS = "SELECT partition_key FROM mailboxes WHERE active"
+
+REQUESTS_AND_MESSAGES = """
+SELECT (SELECT coalesce(sum(requests), 0)::BIGINT FROM mailboxes), (SELECT count(*) FROM messages)
+"""
+
+NEWCOMERS = """
+SELECT m.partition_key FROM mailboxes m
+WHERE m.active AND m.state = 'registered' AND EXISTS (
+    SELECT 1 FROM notifications n
+    WHERE n.grant_id = m.grant_id
+        AND (n.trigger = 'grant.created' OR (n.trigger = 'folder.created' AND n.object_id = m.folder_id))
+)
+"""
+"""Mailboxes never listed whose grant or folder was made while notifications arrived."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from mail_pipeline.simulator import words
 from mail_pipeline.simulator.mailboxes import Grant
-from mail_pipeline.simulator.messages import snippet
+from mail_pipeline.simulator.mime import plain_text
 from mail_pipeline.simulator.seeds import stable_int, stable_random
 
 Person = dict[str, str]
@@ -54,10 +54,15 @@ def compose(grant: Grant, number: int, letter: Letter, *, answered: dict[str, An
         "cc": copied if letter.cc is None else list(letter.cc),
         "bcc": blind if letter.bcc is None else list(letter.bcc),
         "reply_to": answers_go_to if letter.reply_to is None else list(letter.reply_to),
-        "snippet": snippet(body),
+        "snippet": preview(body),
         "body": body,
         "attachments": [_attachment(grant.id, number, position) for position in range(count)],
     }
+
+
+def preview(body: str) -> str:
+    """Return the snippet of a body: the first 100 characters a reader sees."""
+    return " ".join(plain_text(body[:2_000]).split())[:100]
 
 
 def made_up_text(*parts: str | int) -> str:

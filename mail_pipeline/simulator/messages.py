@@ -68,7 +68,7 @@ class Writer:
             "folders": list(sketch.folders),
             "unread": sketch.unread,
             "starred": sketch.starred,
-            "snippet": snippet(text),
+            "snippet": _snippet(text),
             "body": text,
             "attachments": [],
         }
@@ -203,7 +203,7 @@ def _participant(person: Person) -> dict[str, str]:
     return {"name": person.name, "email": person.email}
 
 
-def snippet(text: str) -> str:
+def _snippet(text: str) -> str:
     """Return the first 100 characters of the text between the tags."""
     start = text[:400].replace("</p><p>", " ").replace("<html><body><p>", "")
     return start.partition("<")[0][:100].replace("\n", " ")

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mail_pipeline.simulator.arrivals import Letter, Person, compose
+from mail_pipeline.simulator.arrivals import Letter, Person, compose, preview
 from mail_pipeline.simulator.filing import checked, inbox, inside, labelled, own
 from mail_pipeline.simulator.fleet import MailboxSpec
 from mail_pipeline.simulator.folders import Folder, new_folder
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
 from mail_pipeline.simulator.life import Step, steps
 from mail_pipeline.simulator.live import LiveMailbox
-from mail_pipeline.simulator.messages import snippet
 from mail_pipeline.simulator.notifications import Event, folder_object, grant_object, imap_sync_completed
 from mail_pipeline.simulator.world import World
 
@@ -118,7 +117,7 @@ class Provider:
             record = mailbox.record(message_id)
             changes: dict[str, Any] = {} if subject is None else {"subject": subject}
             if body is not None:
-                changes |= {"body": body, "snippet": snippet(body)}
+                changes |= {"body": body, "snippet": preview(body)}
             return self._update(mailbox, record, **changes)
 
     def delete(self, grant_id: str, message_id: str) -> str:

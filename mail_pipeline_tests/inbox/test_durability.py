@@ -1,6 +1,7 @@
 """What was answered 200 is in the table, however the receiver ends."""
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 import requests
 
 from mail_pipeline.inbox.landing import Landing
@@ -99,34 +99,31 @@ def test_a_graceful_stop_answers_everything_it_stored(settings: Settings):
 
 def test_a_stop_waits_for_a_body_that_is_still_coming(tmp_path: Path):
     body = notification(size=3_000)
-    halves_sent = threading.Event()
-    stopping = threading.Event()
-
-    def halves() -> Iterator[bytes]:
-        yield body[:1_000]
-        halves_sent.set()
-        stopping.wait(SECONDS)
-        yield body[1_000:]
-
+    head = (
+        "POST /webhooks/nylas HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        f"Content-Length: {len(body)}\r\nX-Nylas-Signature: {sign(body)}\r\n\r\n"
+    )
     settings = Settings(data=tmp_path)
-    with receiving(settings) as receiver, ThreadPoolExecutor(2) as threads:
-        sending = threads.submit(
-            requests.post,
-            receiver.webhook,
-            data=halves(),
-            headers={"X-Nylas-Signature": sign(body)},
-            timeout=SECONDS,
-        )
-        assert halves_sent.wait(SECONDS)
-        ending = threads.submit(receiver.stop)
-        with pytest.raises(requests.ConnectionError):
-            while not ending.done():
-                requests.get(f"{receiver.url}/healthz", timeout=SECONDS)
-        stopping.set()
-        assert sending.result().status_code == 200
+    with receiving(settings) as receiver, ThreadPoolExecutor(1) as threads:
+        with socket.create_connection(("127.0.0.1", receiver.port), timeout=SECONDS) as sender:
+            sender.sendall(head.encode() + body[:1_000])
+            assert b"100 Continue" in sender.recv(1_000)
+            ending = threads.submit(receiver.stop)
+            while listens(receiver):
+                time.sleep(0.01)
+            sender.sendall(body[1_000:])
+            assert sender.recv(1_000).startswith(b"HTTP/1.1 200 ")
         assert ending.result()[0] == 0
 
     assert stored(settings) == [body]
+
+
+def listens(receiver: Receiver) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", receiver.port), timeout=SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_a_killed_receivers_silence_is_known_afterwards(settings: Settings):

@@ -16,7 +16,14 @@ from nylas.resources.webhooks import extract_challenge_parameter
 from mail_pipeline.inbox.landing import Landing
 from mail_pipeline.settings import Settings
 from mail_pipeline_tests.disks import fill, small_disk
-from mail_pipeline_tests.inbox.receiving import SECONDS, Receiver, notification, receiving, sign
+from mail_pipeline_tests.inbox.receiving import (
+    SECONDS,
+    Receiver,
+    ends_at_once,
+    notification,
+    receiving,
+    sign,
+)
 
 MB = 10**6
 
@@ -205,8 +212,7 @@ def test_a_head_without_end_is_cut_off(receiver: Receiver):
     with socket.create_connection(("127.0.0.1", receiver.port), timeout=SECONDS) as sender:
         sender.sendall(b"POST /webhooks/nylas HTTP/1.1\r\nX-Long: ")
         with pytest.raises(ConnectionError):
-            for _ in range(10_000):
-                sender.sendall(b"x" * 10_000)
+            sender.sendall(b"x" * 10**8)
 
 
 def test_a_thousand_open_connections_do_not_stop_it(receiver: Receiver):
@@ -289,7 +295,8 @@ def test_a_table_that_is_gone_is_503(tmp_path: Path):
         assert receiver.post(notification(1)) == 503
         assert receiver.health()[0] == 503
         breaking.execute(
-            "CREATE TABLE notifications (number INTEGER PRIMARY KEY AUTOINCREMENT, received_at, headers, body)"
+            "CREATE TABLE notifications "
+            "(number INTEGER PRIMARY KEY AUTOINCREMENT, received_at, headers, body)"
         )
         breaking.close()
         assert receiver.post(notification(1)) == 200
