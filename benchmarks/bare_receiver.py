@@ -1,4 +1,4 @@
-"""The bare receiver to compare with: Starlette on uvicorn, HMAC, a group appended to a file and synced, then 200.
+"""The bare receiver to compare with: Starlette on uvicorn, HMAC, append in groups to a file, sync, then 200.
 
     python -m benchmarks.bare_receiver FILE
 

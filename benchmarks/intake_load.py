@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 from collections import Counter
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -122,7 +123,9 @@ async def run(url: str, load: Load, connections: int) -> dict[str, Any]:
     started = perf_counter()
     made = await asyncio.gather(
         *(
-            loop.create_connection(lambda n=number: Connection(load, n), address.hostname, address.port)  # type: ignore[misc]
+            loop.create_connection(
+                partial(Connection, load, number), str(address.hostname), address.port or 80
+            )
             for number in range(connections)
         )
     )

@@ -1,5 +1,6 @@
 """The databases notifications land in, SQLite or Postgres, and what their errors mean."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,8 +46,8 @@ def database_errors(data: Path) -> Iterator[None]:
 
 def _classed(error: sa.exc.DBAPIError, data: Path) -> MailPipelineError | None:
     state = getattr(error.orig, "sqlstate", None)
-    if type(error.orig).__module__.startswith("sqlite3"):
-        return database_error(error, data) or _damaged(error, data)
+    if isinstance(error.orig, sqlite3.Error):
+        return _file_error(str(error.orig).lower(), data / "inbox.sqlite") or database_error(error.orig, data)
     if state == "53100":
         return StopRun(
             "The disk of the database that notifications land in is full; everything committed is safe",
@@ -66,14 +67,23 @@ def _classed(error: sa.exc.DBAPIError, data: Path) -> MailPipelineError | None:
     return None
 
 
-def _damaged(error: sa.exc.DBAPIError, data: Path) -> StopRun | None:
-    text = str(error.orig).lower()
-    if "not a database" not in text and "malformed" not in text:
-        return None
-    return StopRun(
-        f"{data / 'inbox.sqlite'} is damaged, or is no SQLite file",
-        next_step="Move it away, keep it, and start again: what was missed is found by `reconcile`.",
-    )
+def _file_error(text: str, path: Path) -> MailPipelineError | None:
+    if "not a database" in text or "malformed" in text:
+        return StopRun(
+            f"{path} is damaged, or is no SQLite file",
+            next_step="Move it away, keep it, and start again: what was missed is found by `reconcile`.",
+        )
+    if "unable to open" in text:
+        return StopRun(
+            f"{path} cannot be opened",
+            next_step="SQLite keeps its log beside it: give this user the right to write in that folder.",
+        )
+    if "locked" in text:
+        return RetryLater(
+            f"{path} is locked by another program",
+            next_step="Close tools that have it open for writing; the work goes on by itself.",
+        )
+    return None
 
 
 def _sqlite(path: Path) -> sa.Engine:
@@ -84,13 +94,23 @@ def _sqlite(path: Path) -> sa.Engine:
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _durable(connection: DBAPIConnection, _record: object) -> None:
+    def _durable(connection: DBAPIConnection, record: sa.pool.ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.close()
+        record.info["file"] = path.stat().st_ino
+
+    @sa.event.listens_for(engine, "commit")
+    def _still_there(connection: sa.Connection) -> None:
+        # SQLite goes on writing to a file that was moved or removed, and nobody would find what it writes.
+        if not path.exists() or path.stat().st_ino != connection.info["file"]:
+            raise RetryLater(
+                f"{path} was moved or removed while it is in use",
+                next_step="Put it back, or start the command again, which makes a new one.",
+            )
 
     return engine
 

@@ -78,11 +78,13 @@ class Pulse:
         await asyncio.shield(self._check)
 
     async def _try(self) -> None:
+        began = time.monotonic()
         try:
             # A small row may still fit where a group of bodies did not: wait until that is old news.
-            if time.monotonic() - self._commit_failed_at > BEAT_SECONDS:
+            if began - self._commit_failed_at > BEAT_SECONDS:
                 await self._write()
-                self._learn(None)
+                if self._commit_failed_at < began:
+                    self._learn(None)
         except Exception as error:
             self._learn(error)
         finally:

@@ -33,6 +33,7 @@ _REWRITE = "CALL ducklake_rewrite_data_files('lake', $table, delete_threshold =>
 _EXPIRE = "CALL ducklake_expire_snapshots('lake', older_than => now() - $age::INTERVAL)"
 _CLEAN_UP = "CALL ducklake_cleanup_old_files('lake', older_than => now() - $age::INTERVAL)"
 _ORPHANS = "CALL ducklake_delete_orphaned_files('lake', older_than => now() - $age::INTERVAL)"
+_FILES_OF = "SELECT file_count FROM ducklake_table_info('lake') WHERE table_name = ?"
 _FILE_COUNT = "SELECT table_name, file_count, file_size_bytes FROM ducklake_table_info('lake')"
 
 
@@ -48,14 +49,23 @@ class UpkeepReport:
     size_bytes: int = 0
 
 
-def tidy(lake: Lake) -> None:
-    """Merge the small files that page commits leave behind, so that queries stay quick meanwhile.
+def tidy(lake: Lake, *, bodies: bool = False) -> None:
+    """Merge the small files that commits leave behind, so that queries stay quick meanwhile.
 
-    Bodies are left to `upkeep`: few queries read them, and they are most of the bytes.
+    Bodies are left to `upkeep` unless asked for: few queries read them, and they are most of the bytes.
     """
     for table in schema.STORED:
-        if table.name != "message_bodies":
+        if bodies or table.name != "message_bodies":
             _merge(lake, table.name, SMALL_BYTES)
+
+
+def tidy_after(lake: Lake, table: str, files: int) -> bool:
+    """Tidy, bodies too, where a table that every commit appends to has so many files; tell whether it had."""
+    (count,) = lake.column(_FILES_OF, [table])
+    if count < files:
+        return False
+    tidy(lake, bodies=True)
+    return True
 
 
 def upkeep(lake: Lake, *, keep: timedelta = timedelta(days=7)) -> UpkeepReport:

@@ -187,13 +187,14 @@ class Postman:
             "specversion": "1.0",
             "type": kind,
             "source": source(event),
-            "id": self._new_id(kind),
+            "id": self._id(kind),
             "time": event.time,
             "data": {"application_id": f"simulator-{self._seed}", "object": subject},
         }
 
-    def _new_id(self, kind: str) -> str:
-        return f"{stable_int('envelope', self._seed, self._count, self._events, kind):020d}"
+    def _id(self, *what: str | int) -> str:
+        """Return an envelope's id: one for each change and type, whatever the number of webhooks."""
+        return f"{stable_int('envelope', self._seed, self._events, *what):020d}"
 
     def _disturb(self, webhook: Webhook, envelope: dict[str, Any]) -> None:
         """Put an envelope into the outbox, with what disorder does to it."""
@@ -208,7 +209,7 @@ class Postman:
         if disorder.hits("duplicate", number):
             self._put(webhook.id, envelope, now)
         if disorder.hits("again", number):
-            self._put(webhook.id, envelope | {"id": self._new_id(envelope["type"])}, now)
+            self._put(webhook.id, envelope | {"id": self._id(envelope["type"], number)}, now)
 
     def _put(self, webhook_id: str, envelope: dict[str, Any], due: float) -> None:
         self._count += 1

@@ -18,6 +18,7 @@ from mail_pipeline.errors import RetryLater, StopRun
 from mail_pipeline.inbox.landing import Landed, Landing
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.transaction import Transaction
+from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.beside import write_beside
@@ -51,6 +52,8 @@ UNKNOWN_GRANT = "data.object.grant_id: expected a known grant, got one that is n
 
 _BATCH = 2_000
 _BATCH_BYTES = 32 * 2**20
+_TIDY_FILES = 64
+"""Every batch adds a file to most tables; with so many of them queries begin to feel it."""
 _MICROSECONDS = 1_000_000
 _RAW_AT_MOST = 1_000_000
 
@@ -147,6 +150,7 @@ def apply(
             applier.report.fetched += done
             applier.report.waiting = waiting
             if not done and not applier.retry_unknown_grants() and landing.newest() <= applier.applied_up_to:
+                tidy_after(lake, "notifications", _TIDY_FILES)
                 return applier.report
 
 

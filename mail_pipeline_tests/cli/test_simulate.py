@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import requests
 
+from mail_pipeline.simulator.delivery import signature
 from mail_pipeline_tests.cli.conftest import Cli
+from mail_pipeline_tests.simulator.receiver import MIRROR, receiving
 
 
 @contextmanager
@@ -102,6 +104,40 @@ def test_faults_are_served_at_the_rate_asked_for(cli: Callable[..., Cli], tmp_pa
     assert [json.loads(line)["fault"] is not None for line in log.read_text().splitlines()] == [True]
 
 
+def test_a_live_mailbox_changes_by_itself_and_webhooks_are_told(cli: Callable[..., Cli]):
+    arguments = ("--mailbox", "ews=20", "--live", "200", "--webhook-secret", "s3cret")
+    with receiving() as receiver, simulator(cli(), *arguments) as env:
+        created = requests.post(
+            f"{env['NYLAS_API_URI']}/v3/webhooks",
+            json={"trigger_types": MIRROR, "webhook_url": receiver.url},
+            headers={"Authorization": f"Bearer {env['NYLAS_API_KEY']}"},
+            timeout=30,
+        )
+        receiver.wait_for(20)
+
+    assert created.json()["data"]["webhook_secret"] == "s3cret"
+    received = receiver.take()
+    assert all(one.headers["x-nylas-signature"] == signature("s3cret", one.body) for one in received)
+    assert "message.created" in {one.type for one in received}
+
+
+def test_without_live_the_mail_stays_as_it_is(cli: Callable[..., Cli]):
+    with receiving() as receiver, simulator(cli(), "--mailbox", "ews=20") as env:
+        requests.post(
+            f"{env['NYLAS_API_URI']}/v3/webhooks",
+            json={"trigger_types": MIRROR, "webhook_url": receiver.url},
+            headers={"Authorization": f"Bearer {env['NYLAS_API_KEY']}"},
+            timeout=30,
+        )
+        [grant] = get(env, "/v3/grants")
+        requests.post(
+            f"{env['NYLAS_API_URI']}/simulator/provider/arrive", json={"grant_id": grant["id"]}, timeout=30
+        )
+        receiver.wait_for(1)
+
+    assert receiver.types() == ["message.created"]
+
+
 def test_a_taken_port_is_an_error_with_a_next_step(cli: Callable[..., Cli]):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = cli().invoke("simulate", "--port", str(taken.getsockname()[1]))
@@ -118,6 +154,7 @@ def test_a_taken_port_is_an_error_with_a_next_step(cli: Callable[..., Cli]):
         (["--mailbox", "google"], "expected a provider and a number"),
         (["--mailbox", "google=-1"], "expected a provider and a number"),
         (["--faults", "1.5"], "--faults"),
+        (["--live", "-1"], "--live"),
         (["--mbox", "nowhere"], "does not exist"),
         (["--mailbox", "ews=1", "--mbox", "."], "do not go together"),
         (["--mbox", "notes.txt"], "--mbox"),

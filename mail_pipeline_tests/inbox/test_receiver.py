@@ -288,6 +288,23 @@ def test_a_locked_database_is_503_until_it_is_free(tmp_path: Path):
         assert receiver.health() == (200, None)
 
 
+def test_a_file_that_was_moved_away_is_503_until_it_is_back(tmp_path: Path):
+    with receiving(Settings(data=tmp_path)) as receiver:
+        assert receiver.post(notification(1)) == 200
+        (tmp_path / "inbox.sqlite").rename(tmp_path / "moved")
+        assert receiver.post(notification(2)) == 503
+        status, reason = receiver.health()
+        assert (status, "moved" in reason) == (503, True)
+        (tmp_path / "moved").rename(tmp_path / "inbox.sqlite")
+        assert receiver.post(notification(3)) == 200
+
+    with Landing.open(Settings(data=tmp_path)) as landing:
+        assert [row.body for row in landing.after(0, limit=9, max_bytes=MB)] == [
+            notification(1),
+            notification(3),
+        ]
+
+
 def test_a_table_that_is_gone_is_503(tmp_path: Path):
     with receiving(Settings(data=tmp_path)) as receiver:
         breaking = sqlite3.connect(tmp_path / "inbox.sqlite", isolation_level=None)
@@ -308,7 +325,7 @@ def test_a_read_only_disk_is_told_at_the_start(tmp_path: Path):
         code, said = ends_at_once(Settings(data=disk))
 
     assert code == 1
-    assert "cannot be written" in said
+    assert "inbox.sqlite cannot be opened" in said
     assert "Next: " in said
 
 

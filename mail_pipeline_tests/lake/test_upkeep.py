@@ -3,7 +3,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from mail_pipeline.lake.connection import connect
-from mail_pipeline.lake.upkeep import tidy, upkeep
+from mail_pipeline.lake.upkeep import tidy, tidy_after, upkeep
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
 from mail_pipeline_tests.lake.letters import STORED, keys, letters
@@ -90,3 +90,15 @@ def test_upkeep_of_an_empty_lake_does_no_harm(lake: Lake):
     assert lake.table("SELECT * FROM mailboxes").equals(
         pa.Table.from_pylist([], lake.table("SELECT * FROM mailboxes").schema)
     )
+
+
+def test_small_files_are_merged_once_there_are_many_of_them(lake: Lake):
+    merged = []
+    for number in range(12):
+        with lake.transaction() as transaction:
+            transaction.append("dead_letters", letters("g", number))
+        merged.append(tidy_after(lake, "dead_letters", 5))
+
+    assert [number for number, done in enumerate(merged, 1) if done] == [5, 9]
+    assert files(lake, "dead_letters") == 4
+    assert list(lake.column(STORED)) == NUMBERS

@@ -34,7 +34,7 @@ def serve() -> Iterator[Callable[[Simulator], Served]]:
 @pytest.fixture(scope="package")
 def six() -> Iterator[Served]:
     """A mailbox of each provider, and one of a provider nobody has heard of."""
-    specs = [MailboxSpec(provider, messages=240, body_mean=600) for provider in (*PROVIDERS, "zimbra")]
+    specs = [MailboxSpec(provider, messages=320, body_mean=600) for provider in (*PROVIDERS, "zimbra")]
     simulator = Simulator(Fleet.generate(7, specs), limits=Limits.off())
     with simulator.serve() as url, Api(url) as api:
         yield Served(simulator, api)

@@ -109,3 +109,13 @@ def test_a_mailbox_of_a_million_is_sketched_anywhere_at_once():
     assert shape.sketch(0).date < middle < shape.sketch(999_999).date
     found = shape.count_before(middle)
     assert shape.sketch(found).date == middle
+
+
+@pytest.mark.parametrize("messages", [70, 600, 1_200, 2_500])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_newest_mail_is_spread_and_not_piled_up_in_the_last_second(messages, seed):
+    shape = _shape(messages, seed=seed)
+    dates = [shape.sketch(number).date for number in range(messages)]
+    last_week = [date for date in dates if date >= shape.rhythm.end - 7 * DAY]
+    assert len(last_week) == len(set(last_week))
+    assert dates[-1] < shape.rhythm.end - 2

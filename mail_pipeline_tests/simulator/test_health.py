@@ -22,8 +22,7 @@ def test_it_becomes_failed_after_three_days():
 
 @pytest.mark.parametrize(("bad", "status"), [(94, "active"), (95, "failing")])
 def test_five_in_a_hundred_good_answers_are_too_few(bad, status):
-    tries = [(0.0, False), *((FAILING_AFTER - 1, False) for _ in range(bad - 2))]
-    tries += [(FAILING_AFTER - 1, True) for _ in range(100 - bad)]
+    tries = [(0.0, place >= bad) for place in range(100)]
     assert statuses([*tries, (FAILING_AFTER, False)])[-1] == status
 
 

@@ -1,0 +1,61 @@
+from collections import Counter
+from itertools import islice
+
+from mail_pipeline.simulator import PROVIDERS, Fleet, MailboxSpec, SimulatedClock, Simulator
+
+
+def lively(*specs):
+    fleet = Fleet.generate(0, specs or [MailboxSpec(kind, messages=40, body_mean=50) for kind in PROVIDERS])
+    return Simulator(fleet, clock=SimulatedClock(1.8e9))
+
+
+def truths(simulator):
+    return [list(simulator.truth(mailbox.grant.id)) for mailbox in simulator.fleet]
+
+
+def test_the_same_seed_makes_the_same_changes_to_the_same_mail():
+    one, same, other = lively(), lively(), lively()
+    steps = [
+        list(islice(simulator.provider.live(seed), 300))
+        for simulator, seed in ((one, 1), (same, 1), (other, 2))
+    ]
+
+    assert steps[0] == steps[1] != steps[2]
+    assert truths(one) == truths(same) != truths(other)
+
+
+def test_every_kind_of_change_happens_to_every_mailbox():
+    simulator = lively()
+    steps = list(islice(simulator.provider.live(4), 3_000))
+    kinds = Counter(step.operation for step in steps)
+
+    assert set(kinds) == {
+        *("arrive", "flag", "move", "delete", "restore", "edit"),
+        *("create_folder", "rename_folder", "delete_folder"),
+    }
+    assert kinds["arrive"] == max(kinds.values())
+    assert {step.grant_id for step in steps} == {mailbox.grant.id for mailbox in simulator.fleet}
+
+
+def test_it_goes_on_in_an_empty_mailbox_and_keeps_to_the_grants_named():
+    simulator = lively(MailboxSpec("ews", messages=0), MailboxSpec("imap", messages=0))
+    first = simulator.fleet.mailbox(0).grant.id
+    steps = list(islice(simulator.provider.live(1, grants=[first]), 100))
+
+    assert {step.grant_id for step in steps} == {first}
+    assert len(truths(simulator)[0]) > 10
+    assert truths(simulator)[1] == []
+
+
+def test_expired_and_mailless_grants_are_left_alone():
+    simulator = lively(
+        MailboxSpec("google", messages=5),
+        MailboxSpec("virtual-calendar", messages=0),
+        MailboxSpec("ews", messages=5),
+    )
+    google, _, ews = (mailbox.grant.id for mailbox in simulator.fleet)
+    life = simulator.provider.live(1)
+    simulator.provider.expire(google)
+    assert {step.grant_id for step in islice(life, 50)} == {ews}
+    simulator.provider.disconnect(ews)
+    assert next(life, None) is None
