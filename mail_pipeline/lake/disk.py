@@ -58,6 +58,12 @@ def database_error(error: Exception, data: Path) -> StopRun | RetryLater | None:
             next_step="SQLite keeps its log beside it, so even a reader needs the right to write there. "
             "Give it to this user; from a read-only disk, copy the folder and read the copy.",
         )
+    if "file is not a database" in text or "disk image is malformed" in text:
+        return StopRun(
+            f"A database file in {data} is damaged; the Parquet files beside it are not touched by that",
+            next_step="Put back the newest copy of the whole folder. Without one, move the folder away: the next "
+            "backfill makes all of it anew.",
+        )
     if "database is locked" in text:
         return RetryLater(
             f"The catalog of {data} is locked by a program that does not take the write lock",

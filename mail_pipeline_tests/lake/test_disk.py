@@ -9,7 +9,9 @@ import duckdb
 import pytest
 
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
+from mail_pipeline.lake.connection import catalog_path, connect
 from mail_pipeline.lake.disk import database_error, disk_errors
+from mail_pipeline.lake.writer import Lake
 
 
 def answer(data: Path, error: Exception) -> None:
@@ -75,3 +77,18 @@ def test_another_database_of_the_folder_is_classed_the_same(
     tmp_path: Path, text: str, kind: type[MailPipelineError]
 ) -> None:
     assert isinstance(database_error(sqlite3.OperationalError(text), tmp_path), kind)
+
+
+@pytest.mark.parametrize("kept", [0, 8_192])
+def test_a_damaged_catalog_says_so_to_writers_and_readers(tmp_path: Path, kept: int):
+    with Lake(tmp_path):
+        pass
+    for log in catalog_path(tmp_path).parent.glob("catalog.sqlite-*"):
+        log.unlink()
+    whole = catalog_path(tmp_path).read_bytes()
+    catalog_path(tmp_path).write_bytes(whole[:kept] + b"x" * (len(whole) - kept - 4_096))
+
+    with pytest.raises(StopRun, match="damaged"):
+        Lake(tmp_path)
+    with pytest.raises(StopRun, match="damaged"):
+        connect(tmp_path)
