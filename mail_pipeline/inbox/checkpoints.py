@@ -5,6 +5,7 @@ tenth of a second.
 """
 
 import logging
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import sqlalchemy as sa
@@ -21,26 +22,28 @@ _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 class Checkpoints:
     """Copies the bulk on a thread, while commits go on, and the rest between two commits.
 
-    Only where all is copied does SQLite begin its log anew. `stored` is called by one thread at a time.
+    Only where all is copied does SQLite begin its log anew.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
         """Take the engine of a SQLite file."""
         self._engine = engine
+        self._mutex = threading.Lock()
         self._bytes = 0
         self._bulk: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
 
     def stored(self, size: int) -> None:
         """Note that so many bytes were committed; raises nothing, for they are."""
-        self._bytes += size
-        if self._bulk is None:
-            if self._bytes > _LOG_BYTES:
-                self._bulk = self._thread.submit(self._copy, _MOST_PASSES)
-        elif self._bulk.done():
-            self._copy(passes=1)
-            self._bulk = None
-            self._bytes = 0
+        with self._mutex:
+            self._bytes += size
+            if self._bulk is None:
+                if self._bytes > _LOG_BYTES:
+                    self._bulk = self._thread.submit(self._copy, _MOST_PASSES)
+            elif self._bulk.done():
+                self._copy(passes=1)
+                self._bulk = None
+                self._bytes = 0
 
     def close(self) -> None:
         """Wait for the thread."""
@@ -56,6 +59,6 @@ class Checkpoints:
                     if copied - before < _FEW_PAGES:
                         return
                     before = copied
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, OSError) as error:
             # The log grows meanwhile; what it holds is durable.
             _log.warning("The log of the landing table was not brought in (%s)", type(error).__qualname__)

@@ -12,7 +12,7 @@ from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake.disk import database_error, disk_errors
 
 _BUSY_SECONDS = 4.0
-"""How long a locked SQLite file is waited for. Whoever arrives while one commit waits waits for the next one
+"""How long a lock is waited for. Whoever arrives while one commit waits waits for the next one
 too, and Nylas hangs up after 10 seconds."""
 _CONNECT_SECONDS = 4
 _CHECKPOINT_PAGES = 16_384
@@ -118,9 +118,12 @@ def _sqlite(path: Path) -> sa.Engine:
 def _postgres(address: str) -> sa.Engine:
     try:
         url = sa.make_url(address).set(drivername="postgresql+psycopg")
-        # A server that goes away without a word would otherwise hold every answer back.
         engine = sa.create_engine(
-            url, connect_args={"connect_timeout": _CONNECT_SECONDS}, pool_pre_ping=True, hide_parameters=True
+            url,
+            # A server that goes away without a word would otherwise hold every answer back.
+            connect_args={"connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": 1_000 * _CONNECT_SECONDS},
+            pool_pre_ping=True,
+            hide_parameters=True,
         )
     except (sa.exc.ArgumentError, ValueError):
         raise StopRun(
@@ -141,6 +144,7 @@ def _postgres(address: str) -> sa.Engine:
             "SELECT set_config('synchronous_commit', 'on', false) "
             "WHERE current_setting('synchronous_commit') = 'off'"
         )
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{_BUSY_SECONDS}s"])
         cursor.close()
         connection.commit()
 

@@ -15,6 +15,8 @@ from mail_pipeline.inbox.databases import database_errors, open_database
 from mail_pipeline.settings import Settings
 
 _BATCH = 500
+_SLEPT_SECONDS = 300.0
+"""A heartbeat comes every 15 s, unless the machine sleeps."""
 """Rows of one statement, and of one transaction of retention."""
 _LOCK = 7_526_417_308_291_164_001
 """The landing table among Postgres' advisory locks: any number that nobody else takes."""
@@ -146,12 +148,20 @@ class Landing:
             ]
 
     def newest(self) -> int:
-        """Return the greatest number ever given; 0 where nothing was ever stored."""
+        """Return the number of the row stored last; where none is left, the greatest ever given, 0 for none."""
         with self._transaction() as connection:
             newest = connection.scalar(sa.select(sa.func.max(_notifications.c.number)))
             if newest is None:
                 newest = self._last_given(connection)
         return int(newest or 0)
+
+    def last_given(self) -> int:
+        """Return the greatest number ever given, also to a row that was removed since; 0 for none.
+
+        On Postgres a transaction that failed may have taken it.
+        """
+        with self._transaction() as connection:
+            return int(self._last_given(connection) or 0)
 
     def count(self) -> int:
         """Return how many rows there are."""
@@ -188,7 +198,8 @@ class Landing:
     def beat(self, receiver: str, at: float, *, started: bool = False) -> None:
         """Note that a receiver stored, or could store, at this time (unix seconds).
 
-        `started` begins a new stretch of time; without it the receiver's last one becomes longer.
+        `started` begins a new stretch of time; without it the receiver's last one becomes longer, unless it
+        ended minutes ago: a machine that slept received nothing meanwhile.
         """
         stretches = sa.select(sa.func.max(_receivers.c.started_at)).where(_receivers.c.receiver == receiver)
         longer = (
@@ -201,7 +212,11 @@ class Landing:
             .values(last_seen=at)
         )
         new = _receivers.insert().values(receiver=receiver, started_at=at, last_seen=at)
+        last = sa.select(sa.func.max(_receivers.c.last_seen)).where(_receivers.c.receiver == receiver)
         with self._transaction() as connection:
+            if not started:
+                seen = connection.scalar(last)
+                started = seen is not None and at - seen > _SLEPT_SECONDS
             connection.execute(new if started else longer)
 
     def silences(self, *, longer_than: float, until: float | None = None) -> list[tuple[float, float]]:

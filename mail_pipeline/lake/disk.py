@@ -61,8 +61,8 @@ def database_error(error: Exception, data: Path) -> StopRun | RetryLater | None:
     if "file is not a database" in text or "disk image is malformed" in text:
         return StopRun(
             f"A database file in {data} is damaged; the Parquet files beside it are not touched by that",
-            next_step="Put back the newest copy of the whole folder. Without one, move the folder away: the next "
-            "backfill makes all of it anew.",
+            next_step="Put back the newest copy of the whole folder. Without one, move the folder away: the "
+            "next backfill makes all of it anew.",
         )
     if "database is locked" in text:
         return RetryLater(

@@ -119,14 +119,15 @@ GROUP BY s.id
 """Messages in the table `swept` that the lake does not hold, or holds as gone since before they were seen."""
 
 SWEPT_CHANGED = """
-SELECT s.id, max(s.at), bool_or(s.unread), bool_or(s.starred), any_value(s.folders)
-FROM swept s JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
-WHERE (s.unread IS NOT NULL AND s.unread IS DISTINCT FROM m.unread)
-    OR (s.starred IS NOT NULL AND s.starred IS DISTINCT FROM m.starred)
-    OR (s.folders IS NOT NULL AND s.folders IS DISTINCT FROM m.folders)
-GROUP BY s.id
+SELECT id, at, unread, starred, folders FROM swept WHERE id IN (
+    SELECT s.id FROM swept s
+    JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
+    WHERE (s.unread IS NOT NULL AND s.unread IS DISTINCT FROM m.unread)
+        OR (s.starred IS NOT NULL AND s.starred IS DISTINCT FROM m.starred)
+        OR (s.folders IS NOT NULL AND s.folders IS DISTINCT FROM m.folders)
+)
 """
-"""Messages whose flags or whole list of folders differ from what the lake holds."""
+"""All that was seen of messages whose flags or whole list of folders differ from what the lake holds."""
 
 SWEPT_ENTERED = """
 SELECT s.id, s.folder_id, max(s.at)
@@ -185,8 +186,8 @@ MARK_REPAIRED_GAPS = """
 UPDATE gaps SET repaired_at = now()
 WHERE repaired_at IS NULL AND ended_at IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM grants g
-    WHERE g.status = 'valid' AND (gaps.grant_id IS NULL OR g.id = gaps.grant_id)
-        AND g.created_at < gaps.ended_at
+    WHERE g.provider NOT IN ('virtual-calendar', 'zoom')
+        AND (gaps.grant_id IS NULL OR g.id = gaps.grant_id) AND g.created_at < gaps.ended_at
         AND NOT EXISTS (
             SELECT 1 FROM reconciliations r
             WHERE r.grant_id = g.id AND r.since IS NULL AND r.began_at >= gaps.ended_at
@@ -194,7 +195,27 @@ WHERE repaired_at IS NULL AND ended_at IS NOT NULL AND NOT EXISTS (
         )
 )
 """
-"""A gap is repaired when every grant it concerns was swept whole since it ended, and nothing waits for it."""
+"""A gap is repaired when every grant it concerns was swept whole since it ended, and nothing waits for it.
+
+One that has expired keeps it open until it is connected again, or gone.
+"""
+
+GRANTS_TO_REPAIR = """
+SELECT DISTINCT g.id FROM grants g
+JOIN gaps ON (gaps.grant_id IS NULL OR gaps.grant_id = g.id) AND g.created_at < gaps.ended_at
+WHERE g.status = 'valid' AND g.provider NOT IN ('virtual-calendar', 'zoom') AND gaps.repaired_at IS NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM reconciliations r
+        WHERE r.grant_id = g.id AND r.since IS NULL AND r.began_at >= gaps.ended_at
+    )
+"""
+"""Grants that can be swept and were not since a gap that concerns them ended."""
+
+FORGET_GAPS = """
+DELETE FROM gaps USING changed
+WHERE gaps.cause = changed.cause AND gaps.began_at = changed.began_at
+    AND gaps.grant_id IS NOT DISTINCT FROM changed.grant_id
+"""
 
 GRANT_FOLDERS = "SELECT id FROM folders WHERE grant_id = ? ORDER BY id"
 

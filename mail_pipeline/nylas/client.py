@@ -138,6 +138,10 @@ class NylasClient(WebhookCalls):
         """
         self._clock.wait(min(self._provider_clock.left_until(moment), _LONGEST_WAIT))
 
+    def provider_time(self) -> int:
+        """Return the provider's unix time, a second or two early at worst; this machine's before any answer."""
+        return int(self._provider_clock.at(self._clock.monotonic()))
+
     def cancel(self) -> None:
         """End every wait and every request of this client and its grants at once with Cancelled."""
         self._clock.cancel()

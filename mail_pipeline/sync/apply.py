@@ -166,7 +166,7 @@ class _Applier:
         self._on_batch = on_batch
         (self.applied_up_to,) = lake.column(queries.APPLIED_UP_TO)
         self.report = ApplyReport(applied_up_to=self.applied_up_to)
-        if landing.newest() < self.applied_up_to:
+        if landing.last_given() < self.applied_up_to:
             raise StopRun(
                 "The landing table is older than the lake: notifications the lake has applied never landed "
                 "in it",

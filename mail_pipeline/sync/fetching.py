@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.lake import queries
@@ -85,55 +86,71 @@ class Fetcher:
         ]
         grants = [each for each in asked if each.object == GRANTS]
         folders = [each for each in asked if each.object == FOLDERS]
-        done = 0
-        if grants and self._refreshed(lambda: refresh_grants(self._settings), grants):
-            done += len(grants)
         only = {each.grant_id for each in folders if each.grant_id is not None}
-        if only and self._refreshed(lambda: refresh_folders(self._settings, only=only), folders):
-            done += len(folders)
-        return done
+        done = self._refresh(self._list_grants, grants) if grants else 0
+        return done + (self._refresh(lambda: self._list_folders(only), folders) if only else 0)
 
-    def _refreshed(self, refresh: Callable[[], object], asked: Sequence[Fetch]) -> bool:
+    def _list_grants(self) -> Collection[str]:
+        refresh_grants(self._settings)
+        return ()
+
+    def _list_folders(self, grant_ids: Collection[str]) -> Collection[str]:
+        return refresh_folders(self._settings, only=grant_ids).failed
+
+    def _refresh(self, refresh: Callable[[], Collection[str]], asked: Sequence[Fetch]) -> int:
+        """Run a refresh that returns the grants it failed for; return how many requests it answered."""
         asked_at = time.time()
         try:
-            refresh()
+            failed = refresh()
         except (StopRun, Cancelled):
             raise
         except MailPipelineError as error:
             _log.warning("Grants and folders could not be listed: %s", error.message)
             self._out_of_reach.update(each.grant_id for each in asked)
-            return False
+            return 0
+        self._out_of_reach.update(failed)
+        answered = [each for each in asked if each.grant_id not in failed]
         with self._lake.transaction() as transaction:
-            transaction.change("fetches", queries.FORGET_FETCHES, fetched=forget_rows(asked, asked_at))
-        return True
+            transaction.change("fetches", queries.FORGET_FETCHES, fetched=forget_rows(answered, asked_at))
+        return len(answered)
 
     def _messages(self, waiting: Sequence[Fetch]) -> int:
         grants = {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
         by_grant: dict[str, list[Fetch]] = {}
+        pointless: list[Fetch] = []
         for each in waiting:
             known = grants.get(each.grant_id or "")
             if known is None or known["gone"] or known["status"] != "valid":
-                # A grant that is gone has nothing to ask for; one to be connected again is asked then.
+                # One to be connected again is asked then.
+                if known is None or known["gone"]:
+                    pointless.append(each)
                 continue
             if each.grant_id is not None and each.grant_id not in self._out_of_reach:
                 by_grant.setdefault(each.grant_id, []).append(each)
+        if pointless:
+            with self._lake.transaction() as transaction:
+                forgotten = forget_rows(pointless, time.time())
+                transaction.change("fetches", queries.FORGET_FETCHES, fetched=forgotten)
         if not by_grant:
-            return 0
+            return len(pointless)
         client = self._client = self._client or open_client(self._settings)
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="fetch") as pool:
-            answers = pool.map(
-                lambda item: (item[0], self._ask(client, grants[item[0]]["provider"], *item)),
-                by_grant.items(),
-            )
-            return sum(self._store(grant_id, found) for grant_id, found in answers)
+            answers = pool.map(lambda item: (item[0], self._ask(client, grants[item[0]], item[1])), by_grant.items())
+            try:
+                return len(pointless) + sum(self._store(grant_id, found) for grant_id, found in answers)
+            except BaseException:
+                # Else an interrupt would wait for every grant's requests.
+                client.cancel()
+                raise
 
-    def _ask(self, client: NylasClient, provider: str, grant_id: str, waiting: Sequence[Fetch]) -> _Answers:
+    def _ask(self, client: NylasClient, known: dict[str, Any], waiting: Sequence[Fetch]) -> _Answers:
+        grant_id = known["id"]
         answers = _Answers(time.time())
         try:
-            with client.grant(grant_id, provider) as grant:
+            with client.grant(grant_id, known["provider"]) as grant:
                 for each in waiting[:_PER_ROUND]:
                     client.wait_until(each.not_before)
-                    _ask_one(grant, each, answers)
+                    _ask_one(grant, each, answers, imap=known["per_folder"])
         except StopRun as error:
             answers.stop = error
         except MailPipelineError as error:
@@ -157,11 +174,18 @@ class Fetcher:
         return len(answers.answered)
 
 
-def _ask_one(grant: GrantClient, fetch: Fetch, answers: _Answers) -> None:
+def _ask_one(grant: GrantClient, fetch: Fetch, answers: _Answers, *, imap: bool) -> None:
     identity = fetch.object_id or ""
     folder = fetch.folder_id
     try:
-        page = grant.message(identity, folder_id=folder, query_imap=folder is not None)
+        try:
+            page = grant.message(identity, folder_id=folder, query_imap=folder is not None)
+        except NotFound:
+            if fetch.reason != MISSING or not imap:
+                raise
+            # It may be older than the cache, or have moved to a folder that was listed already.
+            folder = None
+            page = grant.message(identity, query_imap=True)
     except NotFound:
         if fetch.reason == MISSING:
             # The second sign, after the sweep that did not see it: IMAP answers 404 for less.
@@ -179,8 +203,10 @@ def _ask_one(grant: GrantClient, fetch: Fetch, answers: _Answers) -> None:
 def _without_repeats(fetches: Sequence[Fetch]) -> list[Fetch]:
     """Return one request for each object: the one that may conclude most, not before any other of it may."""
     chosen: dict[tuple[str, str | None, str | None], Fetch] = {}
-    for each in sorted(fetches, key=lambda each: (each.not_before, each.reason == MISSING)):
-        chosen[each.object, each.grant_id, each.object_id] = each
+    for each in sorted(fetches, key=lambda each: (each.reason == MISSING, each.not_before)):
+        key = (each.object, each.grant_id, each.object_id)
+        not_before = max(each.not_before, chosen[key].not_before if key in chosen else 0)
+        chosen[key] = replace(each, not_before=not_before)
     return list(chosen.values())
 
 

@@ -31,6 +31,8 @@ LISTED_BY_FOLDER = tuple(sorted(IMAP_FAMILY))
 
 _MARGIN = 3600
 """Seconds before a gap that are listed whole as well: clocks differ, and mail is dated before it is shown."""
+_PLAIN_LIST_SECONDS = 80 * 86_400
+"""The list without a folder shows 90 days of IMAP mail (reference: nylas-api 3.6); short of its edge."""
 _MICROSECONDS = 1_000_000
 
 
@@ -70,7 +72,8 @@ class _Job:
     @property
     def by_folder(self) -> bool:
         """Tell whether old mail is only reached folder by folder, and is wanted."""
-        return self.since is None and bool(self.grant["per_folder"])
+        reaches_back = self.since is None or self.since < time.time() - _PLAIN_LIST_SECONDS
+        return reaches_back and bool(self.grant["per_folder"])
 
 
 def reconcile(
@@ -102,6 +105,9 @@ def reconcile(
             # A folder that is gone since would answer 404, and a new one be left out.
             refresh_folders(settings, only=by_folder)
         pool = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="sweep"))
+        # Else an interrupt would wait until every sweep has come to its end.
+        stack.callback(client.cancel)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         futures = [pool.submit(_reconcile, lake, leases, client, job, covered) for job in jobs]
         done = []
         for future in as_completed(futures):
@@ -118,12 +124,7 @@ def reconcile(
 def grants_with_open_gaps(settings: Settings) -> set[str]:
     """Return the valid grants in which an ended gap waits for its repair."""
     with Lake(settings.data) as lake:
-        gaps = lake.table(queries.OPEN_GAPS).to_pylist()
-        ended = [gap for gap in gaps if gap["ended_at"] is not None]
-        known = {row["id"] for row in lake.table(queries.KNOWN_GRANTS).to_pylist() if _sweepable(row)}
-    if any(gap["grant_id"] is None for gap in ended):
-        return known
-    return known & {gap["grant_id"] for gap in ended}
+        return set(lake.column(queries.GRANTS_TO_REPAIR))
 
 
 def _jobs(
