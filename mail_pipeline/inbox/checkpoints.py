@@ -40,7 +40,9 @@ class Checkpoints:
             if self._bulk is None:
                 if self._bytes > _LOG_BYTES:
                     self._bulk = self._thread.submit(self._copy, _MOST_PASSES)
-            elif self._bulk.done():
+            elif self._bulk.done() or self._bytes > 2 * _LOG_BYTES:
+                # On a disk that cannot keep up, whoever stores has to wait.
+                self._bulk.result()
                 self._copy(passes=1)
                 self._bulk = None
                 self._bytes = 0

@@ -7,7 +7,7 @@ was expired for longer than Nylas catches up by itself.
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,24 +73,42 @@ def is_covered(settings: Settings, client: NylasClient) -> bool:
         return False
 
 
+@dataclass(slots=True)
+class _Gap:
+    """A row of `gaps`; times are unix seconds of the provider's clock."""
+
+    cause: str
+    grant_id: str | None
+    began_at: int
+    ended_at: int | None
+    found_at: int
+    repaired_at: int | None = None
+
+    def is_part_of(self, known: "_Gap") -> bool:
+        """Tell whether it is one that is known: found once more, or still open then and ended now."""
+        return (
+            (self.cause, self.grant_id) == (known.cause, known.grant_id)
+            and (known.ended_at is None or self.began_at < known.ended_at)
+            and (self.ended_at is None or known.began_at < self.ended_at)
+        )
+
+
 def watch(settings: Settings) -> Coverage:
     """Look at webhooks and receivers, and write down the gaps that shows. Raises what the API raises."""
     settings.require_key()
-    now = int(time.time())
     with Landing.open(settings) as landing, Lake(settings.data) as lake, open_client(settings) as client:
         webhooks = client.webhooks()
-        silences = landing.silences(longer_than=OUTLIVED_SECONDS, until=now)
+        # Webhooks, grants and sweeps are told in the provider's time; only heartbeats are in this machine's.
+        here, now = time.time(), client.provider_time()
+        silences = landing.silences(longer_than=OUTLIVED_SECONDS, until=here)
         receiving = _receiving(landing)
         with lake.transaction() as transaction:
             known = {row["id"]: row for row in lake.table(queries.WEBHOOKS).to_pylist()}
             rows = _webhook_rows(webhooks, known, now)
-            _replace(transaction, "webhooks", ["id"], rows)
+            _replace_webhooks(transaction, rows)
             found = [
-                *(
-                    (RECEIVER_DOWN, None, int(start), None if end >= now else int(end))
-                    for start, end in silences
-                ),
-                *_webhook_gaps(known.values(), rows),
+                *_silences(silences, here, now),
+                *_webhook_gaps(known.values(), rows, now),
                 *_expired(transaction, now),
             ]
             new = _store_gaps(transaction, lake, found, now)
@@ -100,8 +118,10 @@ def watch(settings: Settings) -> Coverage:
 
 
 def _receiving(landing: Landing) -> bool:
-    silences = landing.silences(longer_than=-1.0, until=time.time())
-    return bool(silences) and silences[-1][1] - silences[-1][0] <= _HEARTBEAT_SECONDS
+    # A receiver on another machine may have a clock that is ahead of this one's.
+    until = time.time() + _HEARTBEAT_SECONDS
+    silences = landing.silences(longer_than=-1.0, until=until)
+    return bool(silences) and silences[-1][1] - silences[-1][0] <= 2 * _HEARTBEAT_SECONDS
 
 
 def _delivers_mail(webhook: Webhook) -> bool:
@@ -118,99 +138,97 @@ def _webhook_rows(
 
 
 def _webhook_row(webhook: Webhook, known: dict[str, Any] | None, now: int) -> dict[str, Any]:
-    good = _delivers_mail(webhook)
+    good_at = _seconds(known["good_at"]) if known else None
     since: int | None = None
-    if good:
+    if _delivers_mail(webhook):
         changed = webhook.status_updated_at or webhook.created_at or now
-        before = known["active_since"] if known else None
-        good_at = _seconds(known["good_at"]) if known else None
-        unbroken = before is not None and good_at is not None and changed <= good_at
-        since = _seconds(before) if unbroken else changed
+        since = changed
+        if known is not None and known["active_since"] is not None and changed <= (good_at or 0):
+            since = _seconds(known["active_since"])
+        elif known is not None and changed <= (_seconds(known["checked_at"]) or 0):
+            # It was active all along, without some trigger that it has now.
+            since = now
+        # The provider's clock has surely reached what it tells.
+        good_at = max(now, changed)
     return {
         "id": webhook.id,
         "url": webhook.url,
         "status": webhook.status,
         "missing": list(webhook.missing),
         "active_since": since,
-        "good_at": now if good else _seconds(known["good_at"]) if known else None,
+        "good_at": good_at,
         "checked_at": now,
     }
 
 
+def _silences(silences: Iterable[tuple[float, float]], here: float, now: int) -> Iterator[_Gap]:
+    """Yield what `here` on this machine's clock, `now` on the provider's, is known to be a silence."""
+    ahead = now - here
+    for start, end in silences:
+        ended = None if end >= here else int(end + ahead)
+        yield _Gap(RECEIVER_DOWN, None, int(start + ahead), ended, now)
+
+
 def _webhook_gaps(
-    before: Iterable[dict[str, Any]], after: Sequence[dict[str, Any]]
-) -> list[tuple[str, str | None, int, int | None]]:
-    """Return the gap, if any, from the last time a webhook was seen active to when one is again."""
+    before: Iterable[dict[str, Any]], after: Sequence[dict[str, Any]], now: int
+) -> Iterator[_Gap]:
+    """Yield the gap, if any, from the last time a webhook was seen active to when one is again."""
     last_good = max((_seconds(row["good_at"]) or 0 for row in before), default=0)
-    if not last_good:
-        return []
     since = min((row["active_since"] for row in after if row["active_since"] is not None), default=None)
-    if since is not None and since <= last_good:
-        return []
-    return [(WEBHOOK_NOT_ACTIVE, None, last_good, since)]
+    if last_good and (since is None or since > last_good):
+        yield _Gap(WEBHOOK_NOT_ACTIVE, None, last_good, since, now)
 
 
-def _expired(transaction: Transaction, now: int) -> list[tuple[str, str | None, int, int | None]]:
-    return [
-        (GRANT_EXPIRED, grant_id, began, ended)
-        for grant_id, began, ended in transaction.rows(queries.EXPIRED_GRANTS)
-        if (ended or now) - began > CAUGHT_UP_SECONDS
-    ]
+def _expired(transaction: Transaction, now: int) -> Iterator[_Gap]:
+    for grant_id, began, ended in transaction.rows(queries.EXPIRED_GRANTS):
+        if (ended or now) - began > CAUGHT_UP_SECONDS:
+            yield _Gap(GRANT_EXPIRED, grant_id, began, ended, now)
 
 
-def _store_gaps(
-    transaction: Transaction,
-    lake: Lake,
-    found: Iterable[tuple[str, str | None, int, int | None]],
-    now: int,
-) -> int:
+def _store_gaps(transaction: Transaction, lake: Lake, found: Iterable[_Gap], now: int) -> int:
     """Write down new gaps and the ends of known ones; return how many are new."""
-    known = {
-        (row["cause"], row["grant_id"], _seconds(row["began_at"])): row
+    names = TABLES["gaps"].column_names
+    known = [
+        _Gap(**{name: value if isinstance(value, str) else _seconds(value) for name, value in row.items()})
         for row in lake.table(queries.GAPS).to_pylist()
-    }
-    open_since = {key[:2]: key[2] for key, row in known.items() if row["ended_at"] is None}
-    changed: dict[tuple[Any, ...], dict[str, Any]] = {}
+    ]
+    changed: list[_Gap] = []
+    lasting: list[_Gap] = []
     new = 0
-    for cause, grant_id, began, ended in found:
-        # One that was open began when it was found to; looking again must not split it.
-        key = (cause, grant_id, open_since.get((cause, grant_id), began))
-        row = known.get(key)
-        if row is None:
+    for gap in sorted(found, key=lambda gap: gap.began_at):
+        match = next((each for each in known if gap.is_part_of(each)), None)
+        if match is None:
             new += 1
-            row = {"cause": cause, "grant_id": grant_id, "began_at": began, "found_at": now}
-            changed[key] = {**row, "ended_at": ended, "repaired_at": None}
-        elif row["ended_at"] is None and ended is not None:
-            changed[key] = {**row, "ended_at": ended}
-    _close(changed, known, {(cause, grant_id) for cause, grant_id, *_ in found}, now)
-    _replace(transaction, "gaps", ["cause", "began_at"], list(changed.values()))
+            known.append(gap)
+            changed.append(gap)
+        elif match.ended_at is None and gap.ended_at is not None:
+            match.ended_at = gap.ended_at
+            changed.append(match)
+        lasting.append(match or gap)
+    for gap in known:
+        if gap.ended_at is None and gap not in lasting:
+            # Nothing is seen of it any more.
+            gap.ended_at = now
+            changed.append(gap)
+    rows = [tuple(_stored(name, getattr(gap, name)) for name in names) for gap in changed]
+    batch = arrow_table("gaps", rows)
+    transaction.change("gaps", queries.FORGET_GAPS, changed=batch)
+    transaction.append("gaps", batch)
     return new
 
 
-def _close(
-    changed: dict[tuple[Any, ...], dict[str, Any]],
-    known: Mapping[tuple[Any, ...], dict[str, Any]],
-    lasting: set[tuple[str, str | None]],
-    now: int,
-) -> None:
-    """End the open gaps of which nothing is seen any more."""
-    for key, row in known.items():
-        if row["ended_at"] is None and key[:2] not in lasting:
-            changed[key] = {**row, "ended_at": now}
-
-
-def _replace(transaction: Transaction, table: str, key: list[str], rows: Sequence[dict[str, Any]]) -> None:
-    columns = TABLES[table].columns
-    batch = arrow_table(table, [tuple(_stored(c.type, row[c.name]) for c in columns) for row in rows])
-    transaction.delete(table, batch.select(key))
-    transaction.append(table, batch)
+def _replace_webhooks(transaction: Transaction, rows: Iterable[dict[str, Any]]) -> None:
+    names = TABLES["webhooks"].column_names
+    batch = arrow_table("webhooks", [tuple(_stored(name, row[name]) for name in names) for row in rows])
+    transaction.delete("webhooks", batch.select(["id"]))
+    transaction.append("webhooks", batch)
 
 
 def _seconds(value: Any) -> int | None:
     return value if value is None or isinstance(value, int) else int(value.timestamp())
 
 
-def _stored(kind: str, value: Any) -> Any:
-    if kind != "TIMESTAMPTZ" or value is None:
+def _stored(name: str, value: Any) -> Any:
+    if value is None or not name.endswith(("_at", "_since")):
         return value
     return (_seconds(value) or 0) * 1_000_000

@@ -135,7 +135,9 @@ class Fetcher:
             return len(pointless)
         client = self._client = self._client or open_client(self._settings)
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="fetch") as pool:
-            answers = pool.map(lambda item: (item[0], self._ask(client, grants[item[0]], item[1])), by_grant.items())
+            answers = pool.map(
+                lambda item: (item[0], self._ask(client, grants[item[0]], item[1])), by_grant.items()
+            )
             try:
                 return len(pointless) + sum(self._store(grant_id, found) for grant_id, found in answers)
             except BaseException:

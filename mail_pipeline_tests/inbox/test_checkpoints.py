@@ -16,5 +16,5 @@ def test_the_log_begins_anew_while_much_is_stored(tmp_path: Path):
         log = (tmp_path / "inbox.sqlite-wal").stat().st_size
 
         assert landing.count() == 400
-    assert log < 250 * MB
+    assert log < 160 * MB
     assert (tmp_path / "inbox.sqlite").stat().st_size > 400 * MB
