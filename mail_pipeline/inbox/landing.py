@@ -148,7 +148,7 @@ class Landing:
             ]
 
     def newest(self) -> int:
-        """Return the number of the row stored last; where none is left, the greatest ever given, 0 for none."""
+        """Return the greatest number there is; where no row is left, the greatest ever given, 0 for none."""
         with self._transaction() as connection:
             newest = connection.scalar(sa.select(sa.func.max(_notifications.c.number)))
             if newest is None:

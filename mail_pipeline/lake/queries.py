@@ -119,7 +119,7 @@ GROUP BY s.id
 """Messages in the table `swept` that the lake does not hold, or holds as gone since before they were seen."""
 
 SWEPT_CHANGED = """
-SELECT id, at, unread, starred, folders FROM swept WHERE id IN (
+SELECT t.id, t.at, t.unread, t.starred, t.folders FROM swept t WHERE t.id IN (
     SELECT s.id FROM swept s
     JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
     WHERE (s.unread IS NOT NULL AND s.unread IS DISTINCT FROM m.unread)

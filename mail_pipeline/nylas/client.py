@@ -139,7 +139,7 @@ class NylasClient(WebhookCalls):
         self._clock.wait(min(self._provider_clock.left_until(moment), _LONGEST_WAIT))
 
     def provider_time(self) -> int:
-        """Return the provider's unix time, a second or two early at worst; this machine's before any answer."""
+        """Return the provider's unix time, never too late; this machine's before the first answer."""
         return int(self._provider_clock.at(self._clock.monotonic()))
 
     def cancel(self) -> None:

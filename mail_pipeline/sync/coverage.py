@@ -189,7 +189,7 @@ def _store_gaps(transaction: Transaction, lake: Lake, found: Iterable[_Gap], now
     """Write down new gaps and the ends of known ones; return how many are new."""
     names = TABLES["gaps"].column_names
     known = [
-        _Gap(**{name: value if isinstance(value, str) else _seconds(value) for name, value in row.items()})
+        _Gap(**{name: _seconds(value) if name.endswith("_at") else value for name, value in row.items()})
         for row in lake.table(queries.GAPS).to_pylist()
     ]
     changed: list[_Gap] = []
@@ -224,7 +224,7 @@ def _replace_webhooks(transaction: Transaction, rows: Iterable[dict[str, Any]]) 
     transaction.append("webhooks", batch)
 
 
-def _seconds(value: Any) -> int | None:
+def _seconds(value: Any) -> Any:
     return value if value is None or isinstance(value, int) else int(value.timestamp())
 
 

@@ -1,16 +1,16 @@
 """Reading notifications: from the bytes that landed to what they say of which object, as of when."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-import orjson
 
 from mail_pipeline.inbox.landing import Landed
 from mail_pipeline.inbox.payload import TooLarge, Undecodable, inflate
+from mail_pipeline.nylas.pages import UnreadableError, decode
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import (
     DeadLetter,
     Unreadable,
+    identity_of,
     mended,
     raw,
     read_message,
@@ -46,9 +46,8 @@ class Notification:
 
     @property
     def object_id(self) -> str | None:
-        """Return the id of the object it is about, where it has one."""
-        identity = self.record.get("id")
-        return identity if isinstance(identity, str) and identity else None
+        """Return the id of the object it is about, where it has one, without lone surrogates."""
+        return identity_of(self.record)
 
 
 def read_notification(landed: Landed) -> Notification:
@@ -58,13 +57,13 @@ def read_notification(landed: Landed) -> Notification:
     `read_change`.
     """
     envelope = _envelope(landed)
-    type_ = read_text("type", envelope.get("type"))
+    type_ = _text("type", envelope.get("type"))
     if not type_:
         raise Unreadable("type: expected text, got nothing")
     data = _part("data", envelope.get("data"))
     record = _part("data.object", data.get("object"))
     # bounce_detected has its grant beside the object.
-    grant_id = read_text("data.object.grant_id", record.get("grant_id", data.get("grant_id")))
+    grant_id = _text("data.object.grant_id", record.get("grant_id", data.get("grant_id")))
     if not grant_id:
         raise Unreadable("data.object.grant_id: expected text, got nothing")
     occurred_at = read_seconds("time", envelope.get("time"))
@@ -75,7 +74,7 @@ def read_notification(landed: Landed) -> Notification:
     return Notification(
         number=landed.number,
         received_at=landed.received_at,
-        id=read_text("id", envelope.get("id")) or "",
+        id=_text("id", envelope.get("id")) or "",
         type=type_,
         trigger=trigger,
         suffixes=SUFFIXES.intersection(words),
@@ -114,20 +113,15 @@ def read_changes(
     Raises Unreadable.
     """
     try:
-        return read_change(notification), None
-    except UnicodeEncodeError:
-        clean = Notification(
-            **{name: getattr(notification, name) for name in _NAMES}, record=mended(notification.record)
-        )
-        reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
-        observation = read_change(clean)
-        letter = DeadLetter("message", observation.id, reason, raw(notification.record), stored=True)
-        return observation, letter
+        try:
+            return read_change(notification), None
+        except UnicodeEncodeError:
+            observation = read_change(replace(notification, record=mended(notification.record)))
+            reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
+            letter = DeadLetter("message", observation.id, reason, raw(notification.record), stored=True)
+            return observation, letter
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None
-
-
-_NAMES = ("number", "received_at", "id", "type", "trigger", "suffixes", "grant_id", "occurred_at")
 
 
 def _envelope(landed: Landed) -> dict[str, Any]:
@@ -136,9 +130,16 @@ def _envelope(landed: Landed) -> dict[str, Any]:
     except (TooLarge, Undecodable) as error:
         raise Unreadable(f"body: {error.message}") from None
     try:
-        return read_object(orjson.loads(body))
-    except orjson.JSONDecodeError:
+        return read_object(decode(body))
+    except UnreadableError:
         raise Unreadable("body: expected JSON, got something else") from None
+
+
+def _text(name: str, value: object) -> str | None:
+    try:
+        return read_text(name, value)
+    except UnicodeEncodeError:
+        raise Unreadable(f"{name}: expected Unicode, got a lone surrogate") from None
 
 
 def _part(name: str, value: object) -> dict[str, Any]:

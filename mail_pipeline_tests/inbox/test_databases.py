@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -11,6 +10,8 @@ from mail_pipeline.inbox.databases import open_database
 from mail_pipeline.inbox.landing import Delivery, Landing
 from mail_pipeline.settings import Settings
 from mail_pipeline_tests.inbox.conftest import Postgres
+
+psycopg = pytest.importorskip("psycopg", reason="Postgres' driver is not installed")
 
 SYNCHRONOUS_FULL = 2
 
