@@ -43,7 +43,13 @@ def fail_orphaned_runs(instance: dg.DagsterInstance, *, start_timeout: timedelta
         dg.DagsterRunStatus.CANCELING,
     ]
     records = instance.get_run_records(dg.RunsFilter(statuses=statuses))
-    orphans = [record.dagster_run for record in records if not _alive(instance, record, start_timeout)]
+    gone = [record.dagster_run.run_id for record in records if not _alive(instance, record, start_timeout)]
+    # Once more: one may have come to its end, and its process with it, since the runs were listed.
+    orphans = [
+        record.dagster_run
+        for record in (instance.get_run_records(dg.RunsFilter(run_ids=gone)) if gone else ())
+        if record.dagster_run.status in statuses
+    ]
     for run in orphans:
         if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, _GONE)

@@ -36,7 +36,13 @@ from mail_pipeline.sync.fetches import (
 from mail_pipeline.sync.fetching import Fetcher
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import Observation
-from mail_pipeline.sync.notifications import METADATA, Notification, read_changes, read_notification
+from mail_pipeline.sync.notifications import (
+    METADATA,
+    TRANSFORMED,
+    Notification,
+    read_changes,
+    read_notification,
+)
 from mail_pipeline.sync.notifications import TRUNCATED as CUT
 from mail_pipeline.sync.records import Unreadable
 from mail_pipeline.sync.rows import Key, arrow_table
@@ -50,6 +56,7 @@ LEASE = "@notifications"
 """Whoever applies holds this lease, in the place of a grant's."""
 UNKNOWN_GRANT = "data.object.grant_id: expected a known grant, got one that is not in the table grants"
 
+_CHANGEABLE = frozenset({"subject", "body", "folders", "unread", "starred"})
 _BATCH = 2_000
 _BATCH_BYTES = 32 * 2**20
 _TIDY_FILES = 64
@@ -265,17 +272,13 @@ def _take(
     if kind == "message" and action in {"created", "updated", "deleted"}:
         observation, letter = read_changes(notification)
         plan.observations.setdefault(grant_id, []).append(observation)
-        if action == "updated":
+        if action == "updated" or TRANSFORMED in notification.suffixes:
             plan.partial.add((grant_id, observation.id))
         if letter is not None:
             plan.dead.append(_letter_row(grant_id, letter, notification))
         if CUT in notification.suffixes:
             plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, TRUNCATED))
-        elif (
-            not observation.gone
-            and "body" not in observation.fields
-            and METADATA not in notification.suffixes
-        ):
+        elif _lacks(notification, observation):
             plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, NO_BODY))
         return APPLIED, None
     if kind in {"contact", "calendar", "event"}:
@@ -283,10 +286,13 @@ def _take(
     return KEPT, "It does not change what the tables hold"
 
 
-def _lacks_body(notification: Notification, observation: Observation) -> bool:
-    # It may have changed all the same. With a scope that shows no content the API has none to fetch.
-    shows_content = METADATA not in notification.suffixes
-    return shows_content and not observation.gone and "body" not in observation.fields
+def _lacks(notification: Notification, observation: Observation) -> bool:
+    """Tell whether something is left out that may have changed all the same."""
+    if observation.gone or METADATA in notification.suffixes:
+        # With a scope that shows no content the API has none to fetch.
+        return False
+    sent = _CHANGEABLE if TRANSFORMED in notification.suffixes else {"body"}
+    return not sent <= observation.fields.keys()
 
 
 def _forget(transaction: Transaction, batch: Sequence[Landed]) -> None:

@@ -229,7 +229,9 @@ def test_ending_the_iteration_early_stores_what_was_fetched_and_lets_go_of_the_g
     assert threading.active_count() == threads
     assert sorted(row["state"] == "complete" for row in world.ledger().values()) == [False, False, True]
     assert {each.state for each in world.backfill(keys, page_size=10).values()} == {"complete"}
-    assert set(pages(world).values()) == {1}
+    # An answer that was under way is not waited for, and asked for again.
+    again = [page for page, times in pages(world).items() if times > 1]
+    assert len(again) == len({grant_id for grant_id, *_ in again})
     assert differences(world.stored(), world.served()) == {}
 
 

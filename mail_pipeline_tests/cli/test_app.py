@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows
 from mail_pipeline_tests.cli.conftest import Cli
 
 COMMANDS = [
@@ -123,18 +125,19 @@ def test_debug_shows_the_traceback(cli: Callable[..., Cli]):
 
 
 def test_an_unexpected_error_is_named_without_its_text(cli: Callable[..., Cli], tmp_path: Path):
-    catalog = tmp_path / "data" / "lake" / "catalog.sqlite"
-    catalog.parent.mkdir(parents=True)
-    catalog.write_bytes(b"no database at all" * 100)
+    with Lake(tmp_path / "data") as lake, lake.transaction() as transaction:
+        transaction.append("checkpoints", checkpoint_rows([Checkpoint(partition_key="g", grant_id="g")]))
+    for file in (tmp_path / "data" / "lake" / "tables" / "main" / "checkpoints").iterdir():
+        file.unlink()
 
     result = cli().invoke("status")
 
     assert result.exit_code == 1
     assert "Traceback" not in result.stderr
     assert result.stderr.startswith("Error: Unexpected duckdb.")
-    assert "is not a database" not in result.stderr
+    assert "No such file" not in result.stderr
     assert "Next: Run it again with --debug" in result.stderr
-    assert "is not a database" in cli().invoke("status", "--debug").stderr
+    assert "No such file" in cli().invoke("status", "--debug").stderr
 
 
 def test_a_setting_that_cannot_be_right_is_named(cli: Callable[..., Cli]):

@@ -64,13 +64,15 @@ def test_mailboxes_fill_while_the_ui_runs_and_ctrl_c_leaves_nothing_behind(demo:
 
     assert said["ok"] is True
     assert said["mailboxes"] == {"complete": said["mailboxes"]["complete"]}
-    assert said["messages_stored"] == 9_100
+    # Mail arrives and is deleted meanwhile.
+    assert 9_000 < said["messages_stored"] < 9_200
     assert said["data"] == str(demo.cwd / "data" / "demo")
     assert len(said["answers"]["Messages per mailbox"]) == 6
 
     stats = partitions["data"]["assetNodeOrError"]["partitionStats"]
     assert stats["numFailed"] == 0
-    assert stats["numPartitions"] == stats["numMaterialized"] == said["mailboxes"]["complete"]
+    assert stats["numMaterialized"] == said["mailboxes"]["complete"]
+    assert stats["numPartitions"] >= stats["numMaterialized"]
 
     assert taken.returncode == 1
     assert f"runs already: {url}" in taken.stderr
@@ -79,10 +81,12 @@ def test_mailboxes_fill_while_the_ui_runs_and_ctrl_c_leaves_nothing_behind(demo:
 def test_a_second_time_it_is_quick_and_changes_nothing(demo: Cli):
     before = demo.run("sql", "SELECT count(*), max(updated_at) FROM checkpoints", "--json")
 
+    [stored] = json.loads(demo.run("sql", "SELECT count(*) AS n FROM messages", "--json").stdout)
     result = demo.run("demo", "--headless")
 
     assert result.returncode == 0
-    assert re.search(r"Nothing to do\. Mailboxes: \d+ complete\. Messages stored: 9,100\.$", result.stdout)
+    nothing = rf"Nothing to do\. Mailboxes: \d+ complete\. Messages stored: {stored['n']:,}\.$"
+    assert re.search(nothing, result.stdout)
     for question in ("Messages per mailbox", "Domains that write most", "Busiest hours (UTC)"):
         assert question in result.stdout.splitlines()
     assert "@" not in result.stdout

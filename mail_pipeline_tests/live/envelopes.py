@@ -66,7 +66,7 @@ def whole(identity: str, **changes: Any) -> dict[str, Any]:
 
 def landed(body: bytes, headers: Mapping[str, str] | None = None, *, number: int = 1) -> Landed:
     """Return a body as it would come out of the landing table."""
-    return Landed(time.time(), headers or JSON_TYPE, body, number)
+    return Landed(float(NOW), headers or JSON_TYPE, body, number)
 
 
 def offline(data: Path) -> Settings:

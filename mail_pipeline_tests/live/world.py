@@ -51,9 +51,7 @@ class LiveWorld(World):
     def contents(self) -> dict[str, list[str]]:
         """Return all that is known of messages, when it was learned included."""
         tables = ("all_messages", "message_bodies", "message_participants", "message_folders", "attachments")
-        return {
-            name: sorted(map(repr, self.ask("SELECT * FROM query_table(?)", [name]))) for name in tables
-        }
+        return {name: sorted(map(repr, self.ask("SELECT * FROM query_table(?)", [name]))) for name in tables}
 
 
 @contextmanager

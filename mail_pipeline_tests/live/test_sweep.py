@@ -1,0 +1,306 @@
+"""A sweep finds every kind of difference, and concludes nothing from what it has not seen to the end."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mail_pipeline.simulator import Fault, FaultRule, Faults, MailboxSpec
+from mail_pipeline.sync.reconcile import ReconcileReport
+from mail_pipeline.sync.sweep import Findings
+from mail_pipeline_tests.backfill.door import Edit
+from mail_pipeline_tests.live.conftest import Near
+from mail_pipeline_tests.live.near import NearWorld, folder_of
+
+ONE_PASS = MailboxSpec("microsoft", messages=12, body_mean=300, user_folders=2)
+BY_LABEL = MailboxSpec("google", messages=12, body_mean=300, user_folders=2)
+IDS_CHANGE = MailboxSpec("ews", messages=12, body_mean=300, user_folders=2)
+BY_FOLDER = MailboxSpec("imap", messages=16, body_mean=300, user_folders=1)
+ALL = pytest.mark.parametrize(
+    "spec", [ONE_PASS, BY_LABEL, IDS_CHANGE, BY_FOLDER], ids=lambda spec: spec.provider
+)
+
+
+def findings(report: ReconcileReport) -> Findings:
+    [one] = report.grants
+    assert one.error is None
+    assert one.findings is not None
+    return one.findings
+
+
+def the_grant(world: NearWorld) -> str:
+    [mailbox] = world.simulator.fleet
+    return mailbox.grant.id
+
+
+def mail(world: NearWorld) -> list[dict[str, Any]]:
+    """Return what truly is in the one mailbox, newest first."""
+    return list(world.simulator.truth(the_grant(world)))
+
+
+def own_folders(world: NearWorld) -> list[str]:
+    return [each.id for each in world.simulator.true_folders(the_grant(world)) if each.role == "user"]
+
+
+@ALL
+def test_where_nothing_differs_nothing_is_found_asked_for_or_written(near: Near, spec: MailboxSpec):
+    world = near(spec)
+    before = world.contents()
+
+    report = world.reconcile()
+
+    assert findings(report) == Findings(len(mail(world)), unknown=0, changed=0, missing=0)
+    assert world.asked("message") == []
+    assert world.contents() == before
+
+
+@ALL
+def test_every_kind_of_difference_is_found_and_mended(near: Near, spec: MailboxSpec):
+    world = near(spec)
+    grant, provider = the_grant(world), world.simulator.provider
+    made = provider.create_folder(grant, "Made later")
+    newest, flagged, moved, gone, *_, oldest = mail(world)
+    provider.arrive(grant, subject="New")
+    provider.arrive(grant, subject="Old, and found late", date=oldest["date"] - 60, folders=[made])
+    provider.flag(grant, flagged["id"], unread=not flagged["unread"])
+    provider.flag(grant, oldest["id"], starred=not oldest["starred"], unread=not oldest["unread"])
+    provider.move(grant, moved["id"], [made])
+    provider.move(grant, newest["id"], [made, folder_of(world, grant, [*newest["folders"], made])])
+    provider.delete(grant, gone["id"])
+    provider.delete_folder(grant, own_folders(world)[0])
+    assert world.wrong() != {}
+
+    found = findings(world.reconcile())
+
+    assert world.wrong() == {}
+    assert found.unknown >= 2
+    assert found.changed >= 1
+    assert found.missing >= 1
+    again = findings(world.reconcile())
+    assert (again.unknown, again.changed, again.missing) == (0, 0, 0)
+
+
+@ALL
+def test_mail_that_comes_back_is_there_again(near: Near, spec: MailboxSpec):
+    world = near(spec)
+    grant, provider = the_grant(world), world.simulator.provider
+    first, *_, last = [each["id"] for each in mail(world)]
+    provider.delete(grant, first)
+    provider.delete(grant, last)
+    world.reconcile()
+    assert world.wrong() == {}
+    assert world.ask("SELECT count(*) FROM all_messages WHERE deleted_at IS NOT NULL") == [(2,)]
+
+    provider.restore(grant, first)
+    provider.restore(grant, last)
+    world.reconcile()
+    assert world.wrong() == {}
+
+
+def test_old_imap_mail_that_left_a_folder_by_moving_is_in_the_other_one_only(near: Near):
+    world = near(BY_FOLDER)
+    grant = the_grant(world)
+    oldest = mail(world)[-1]
+    other = folder_of(world, grant, oldest["folders"])
+
+    world.simulator.provider.move(grant, oldest["id"], [other])
+    found = findings(world.reconcile())
+
+    assert (found.changed, found.missing) == (1, 0)
+    assert world.ask("SELECT folder_id FROM message_folders WHERE message_id = ?", [oldest["id"]]) == [
+        (other,)
+    ]
+
+
+def changed_mailbox(near: Near, spec: MailboxSpec, **options: Any) -> NearWorld:
+    """Return a world in which one message is gone and another has changed its flags."""
+    world = near(spec, **options)
+    gone, flagged, *_ = mail(world)[::-1]
+    world.simulator.provider.delete(the_grant(world), gone["id"])
+    world.simulator.provider.flag(the_grant(world), flagged["id"], unread=not flagged["unread"])
+    return world
+
+
+def test_a_sweep_that_breaks_off_at_any_page_changes_nothing(near: Near):
+    pages = 8
+    # The n-th sweep fails at its n-th page.
+    rules = [FaultRule(Fault.INTERNAL, operation="messages", first=n * (n + 1) // 2) for n in range(1, pages)]
+    world = changed_mailbox(near, BY_FOLDER, faults=Faults(rules))
+    before = world.contents()
+
+    for n in range(1, pages):
+        report = world.reconcile(patience=0.0)
+        assert [each.error is None for each in report.grants] == [False]
+        assert len(world.asked("messages")) == n * (n + 1) // 2
+        assert not report.succeeded
+    assert world.contents() == before
+    assert world.waiting() == []
+    assert world.ask("SELECT count(*) FROM reconciliations") == [(0,)]
+
+    assert findings(world.reconcile()).missing == 1
+    assert world.wrong() == {}
+    assert len(world.asked("messages")) >= (pages - 1) * pages // 2 + pages - 1
+
+
+@pytest.mark.parametrize("listed", ["none", "all but the last"])
+def test_mail_that_moves_while_the_sweep_runs_is_not_deleted(near: Near, listed: str):
+    world = near(BY_FOLDER, door=True)
+    assert world.door is not None
+    grant, provider = the_grant(world), world.simulator.provider
+    first, *_, last = folders = sorted(each.id for each in world.simulator.true_folders(grant))
+    old = mail(world)[-1]["id"]
+    provider.move(grant, old, [last])
+    world.reconcile()
+    assert world.wrong() == {}
+
+    # The list without a folder comes first; where the mail goes to has been listed by then.
+    turn = world.door.arrived() + (1 if listed == "none" else len(folders))
+    world.door.edit(
+        lambda asked: asked.operation == "messages" and asked.number == turn,
+        lambda _: provider.move(grant, old, [first]) and None,
+    )
+    world.reconcile()
+
+    assert world.wrong() == {}
+    assert world.ask("SELECT folder_id FROM message_folders WHERE message_id = ?", [old]) == [(first,)]
+    assert world.ask("SELECT count(*) FROM all_messages WHERE deleted_at IS NOT NULL") == [(0,)]
+
+
+def without_id(answer: dict[str, Any]) -> None:
+    for record in answer["data"][:1]:
+        del record["id"]
+
+
+def no_object(answer: dict[str, Any]) -> None:
+    answer["data"] = ["mail", *answer["data"][1:]]
+
+
+@pytest.mark.parametrize("spoil", [without_id, no_object])
+@pytest.mark.parametrize("spec", [ONE_PASS, BY_FOLDER], ids=lambda spec: spec.provider)
+def test_a_record_without_a_readable_id_may_be_any_of_the_missing(near: Near, spec: MailboxSpec, spoil: Edit):
+    world = changed_mailbox(near, spec, door=True)
+    assert world.door is not None
+    spoiled = [True]
+    world.door.edit(lambda asked: asked.operation == "messages" and spoiled[0], spoil)
+
+    assert findings(world.reconcile()).missing == 0
+    assert world.ask("SELECT count(*) FROM all_messages WHERE deleted_at IS NOT NULL") == [(0,)]
+
+    spoiled[0] = False
+    assert findings(world.reconcile()).missing == 1
+    assert world.wrong() == {}
+
+
+def test_not_found_alone_does_not_delete(near: Near):
+    gone = FaultRule(Fault.FOLDER_GONE, operation="message", times=None)
+    world = near(BY_FOLDER, faults=Faults([gone]))
+    grant = the_grant(world)
+    oldest = mail(world)[-1]
+    # The lake has heard nothing of it, and asking for it in its folder brings "not found".
+    world.simulator.provider.arrive(
+        grant, subject="Hard to find", date=oldest["date"] - 60, folders=oldest["folders"]
+    )
+
+    assert findings(world.reconcile()).unknown == 1
+    assert [each.status for each in world.asked("message")] == [404]
+    assert world.ask("SELECT count(*) FROM all_messages WHERE deleted_at IS NOT NULL") == [(0,)]
+
+
+def test_a_folder_that_answers_not_found_deletes_nothing_in_it(near: Near):
+    gone = FaultRule(Fault.FOLDER_GONE, operation="messages", times=1)
+    world = near(BY_FOLDER, faults=Faults([gone]))
+    before = world.contents()
+
+    [one] = world.reconcile().grants
+
+    assert one.error is not None
+    assert world.contents() == before
+    assert world.waiting() == []
+
+
+def test_a_folder_that_is_gone_takes_its_old_mail_along_and_brings_it_back(near: Near):
+    world = near(BY_FOLDER)
+    grant = the_grant(world)
+    folder = mail(world)[-1]["folders"][0]
+    inside = {each["id"] for each in mail(world) if each["folders"] == [folder]}
+    everything = world.stored()
+    world.simulator.vanish(grant, folder)
+
+    world.reconcile()
+    assert {identity for _, identity in everything.keys() - world.stored().keys()} <= inside
+
+    world.simulator.restore(grant, folder)
+    world.reconcile()
+    assert world.wrong() == {}
+
+
+@pytest.mark.parametrize("days", [7, 60, 400])
+@pytest.mark.parametrize("spec", [BY_LABEL, BY_FOLDER], ids=lambda spec: spec.provider)
+def test_a_window_looks_at_all_of_its_mail_and_at_no_other(near: Near, spec: MailboxSpec, days: int):
+    world = near(spec)
+    grant, provider = the_grant(world), world.simulator.provider
+    start = datetime.fromtimestamp(world.simulator.fleet.now, UTC) - timedelta(days=days)
+    provider.arrive(grant, subject="Inside", date=int(start.timestamp()))
+    provider.arrive(grant, subject="Before", date=int(start.timestamp()) - 1)
+    inside = [each for each in mail(world) if each["date"] >= start.timestamp()]
+    before = [each for each in mail(world) if each["date"] < start.timestamp() - 1]
+    provider.delete(grant, before[-1]["id"])
+    if len(inside) > 1:
+        provider.delete(grant, inside[0]["id"])
+
+    world.reconcile(since=start)
+
+    assert {
+        (identity, what if isinstance(what, str) else "changed")
+        for (_, identity), what in world.wrong().items()
+    } == {
+        (before[-1]["id"], "too much"),
+        (next(each["id"] for each in mail(world) if each["subject"] == "Before"), "missing"),
+    }
+
+
+def test_mail_listed_twice_over_the_edge_of_a_page_is_one_message(near: Near):
+    repeats = FaultRule(Fault.REPEATED_RECORDS, operation="messages", times=None)
+    many = MailboxSpec("ews", messages=120, body_mean=100, user_folders=1)
+    world = near(many, faults=Faults([repeats]))
+    arrived = world.simulator.provider.arrive(the_grant(world))
+
+    report = world.reconcile()
+
+    assert findings(report).listed == 121
+    assert sum(each.count for each in world.asked("messages")) > 121
+    assert report.fetched == 1
+    assert (the_grant(world), arrived) in world.stored()
+    assert world.wrong() == {}
+
+
+def test_of_two_sightings_in_one_sweep_the_later_one_counts(near: Near):
+    repeats = FaultRule(Fault.REPEATED_RECORDS, operation="messages", times=None)
+    many = MailboxSpec("ews", messages=120, body_mean=100, user_folders=1)
+    world = near(many, faults=Faults([repeats]), door=True)
+    assert world.door is not None
+    grant = the_grant(world)
+    # The last of the first page is the first of the second.
+    edge = mail(world)[49]
+
+    def flag(_: dict[str, Any]) -> None:
+        world.simulator.clock.advance(5)
+        world.simulator.provider.flag(grant, edge["id"], unread=not edge["unread"])
+
+    world.door.edit(lambda asked: asked.operation == "messages" and asked.number == 1, flag)
+    world.reconcile()
+
+    assert world.wrong() == {}
+
+
+def test_a_list_that_goes_round_in_circles_is_given_up(near: Near):
+    repeated = FaultRule(Fault.REPEATED_CURSOR, operation="messages", times=None)
+    many = MailboxSpec("ews", messages=120, body_mean=100, user_folders=1)
+    world = near(many, faults=Faults([repeated]))
+    before = world.contents()
+
+    [one] = world.reconcile().grants
+
+    assert one.error is not None
+    assert "same cursor twice" in one.error.message
+    assert world.contents() == before
