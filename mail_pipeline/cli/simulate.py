@@ -105,7 +105,8 @@ def _changing(simulator: Simulator, rate: float) -> Iterator[None]:
     ended = threading.Event()
 
     def change() -> None:
-        steps = simulator.provider.live(simulator.fleet.seed)
+        # A folder deleted while it is being listed would fail its mailbox, rightly and to nobody's use.
+        steps = simulator.provider.live(simulator.fleet.seed, folders=False)
         while not ended.wait(1 / rate):
             next(steps, None)
 

@@ -40,8 +40,13 @@ class Step(NamedTuple):
     """The message's or the folder's id after the change."""
 
 
-def steps(provider: "Provider", world: World, seed: int, grants: frozenset[str] | None) -> Iterator[Step]:
-    """Make one change for each `next`; ends only where there is no valid grant with mail."""
+def steps(
+    provider: "Provider", world: World, seed: int, grants: frozenset[str] | None, *, folders: bool = True
+) -> Iterator[Step]:
+    """Make one change for each `next`; ends only where there is no valid grant with mail.
+
+    Without `folders` none is made, renamed or deleted.
+    """
     random = stable_random("life", seed)
     deleted: list[tuple[str, str]] = []
     while True:
@@ -57,17 +62,24 @@ def steps(provider: "Provider", world: World, seed: int, grants: frozenset[str] 
             if not mailboxes:
                 return
             mailbox = mailboxes[int(random.random() * len(mailboxes))]
-            step = _step(provider, mailbox, random, deleted)
+            step = _step(provider, mailbox, random, deleted, folders=folders)
         if step is not None:
             yield step
 
 
 def _step(
-    provider: "Provider", mailbox: LiveMailbox, random: Random, deleted: list[tuple[str, str]]
+    provider: "Provider",
+    mailbox: LiveMailbox,
+    random: Random,
+    deleted: list[tuple[str, str]],
+    *,
+    folders: bool,
 ) -> Step | None:
-    """Make one change; None where the one drawn is not possible here."""
+    """Make one change; None where the one drawn is not possible here, or not wanted."""
     operation = _draw(random)
     grant_id = mailbox.grant.id
+    if operation.endswith("_folder") and not folders:
+        return None
     if operation == "arrive":
         return _arrive(provider, mailbox, random)
     if operation == "restore":

@@ -232,13 +232,16 @@ class Provider:
             self._grant("deleted", mailbox)
             return mailbox.grant.id
 
-    def live(self, seed: int, *, grants: Iterable[str] | None = None) -> Iterator[Step]:
+    def live(
+        self, seed: int, *, grants: Iterable[str] | None = None, folders: bool = True
+    ) -> Iterator[Step]:
         """Return an endless iterator: each `next` makes one random change and describes it.
 
         The same seed makes the same changes to the same mail. `grants` are those it happens to, all valid
-        ones with mail where None.
+        ones with mail where None. Without `folders` only mail changes.
         """
-        return steps(self, self._world, seed, None if grants is None else frozenset(grants))
+        chosen = None if grants is None else frozenset(grants)
+        return steps(self, self._world, seed, chosen, folders=folders)
 
     def _mailbox(self, grant_id: str) -> LiveMailbox:
         mailbox = self._world.find(grant_id)

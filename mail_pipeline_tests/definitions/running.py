@@ -13,6 +13,12 @@ from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import Simulator
 from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
 
+CONFIGURED = {
+    "backfill": "messages",
+    "apply_notifications": "message_updates",
+    "reconcile": "reconciliations",
+}
+"""Which asset of a job takes the run config."""
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 MESSAGES = dg.AssetKey("messages")
 
@@ -31,7 +37,7 @@ def run_job(instance: dg.DagsterInstance, job: str, keys: Sequence[str] = (), **
         instance=instance,
         raise_on_error=False,
         tags=range_tags(keys) if keys else {},
-        run_config=QUIET | ({"ops": {"messages": {"config": config}}} if config else {}),
+        run_config=QUIET | ({"ops": {CONFIGURED[job]: {"config": config}}} if config else {}),
     )
     said = ""
     for event in result.all_events:
@@ -70,6 +76,13 @@ def observations(instance: dg.DagsterInstance, key: str) -> list[dict[str, Any]]
     """Return the metadata of a partition's observations, newest first."""
     records = instance.fetch_observations(_of(key), limit=100).records
     return [_values(record.asset_observation) for record in records]
+
+
+def newest(instance: dg.DagsterInstance, asset: str) -> dict[str, Any]:
+    """Return the metadata of the newest materialization of an asset without partitions."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    assert event is not None, asset
+    return _values(event.asset_materialization)
 
 
 def _of(key: str) -> dg.AssetRecordsFilter:

@@ -5,14 +5,7 @@ import dagster as dg
 from mail_pipeline import connect
 from mail_pipeline.simulator import MailboxSpec
 
-from .running import run_job
-
-
-def latest(instance: dg.DagsterInstance, asset: str) -> dict[str, object]:
-    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
-    assert event is not None
-    assert event.asset_materialization is not None
-    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+from .running import newest, run_job
 
 
 def test_a_refresh_counts_what_it_found_and_tells_nothing_personal(start, instance, data):
@@ -25,16 +18,16 @@ def test_a_refresh_counts_what_it_found_and_tells_nothing_personal(start, instan
     with connect(data) as lake:
         [(grants, addresses)] = lake.execute("SELECT count(*), list(email) FROM grants").fetchall()
         [(folders,)] = lake.execute("SELECT count(*) FROM folders").fetchall()
-    said = latest(instance, "grants")
+    said = newest(instance, "grants")
     assert said["dagster/row_count"] == grants == 3
     assert (said["valid"], said["new"], said["vanished"], said["returned"]) == (2, 3, 0, 0)
     assert said["by_provider"] == {"google": 1, "imap": 1, "ews": 1}
-    assert latest(instance, "folders")["dagster/row_count"] == folders > 0
-    assert not [each for each in addresses if each in str(said) + str(latest(instance, "folders"))]
+    assert newest(instance, "folders")["dagster/row_count"] == folders > 0
+    assert not [each for each in addresses if each in str(said) + str(newest(instance, "folders"))]
 
     simulator.vanish(simulator.fleet.mailbox(0).grant.id)
     assert run_job(instance, "refresh_accounts").success
-    assert (latest(instance, "grants")["new"], latest(instance, "grants")["vanished"]) == (0, 1)
+    assert (newest(instance, "grants")["new"], newest(instance, "grants")["vanished"]) == (0, 1)
 
 
 def test_a_wrong_key_fails_the_run_with_the_next_step_and_stores_nothing(start, instance, data, monkeypatch):

@@ -59,3 +59,10 @@ def test_expired_and_mailless_grants_are_left_alone():
     assert {step.grant_id for step in islice(life, 50)} == {ews}
     simulator.provider.disconnect(ews)
     assert next(life, None) is None
+
+
+def test_without_folder_changes_only_mail_changes(simulator):
+    life = simulator.provider.live(4, folders=False)
+    steps = list(islice(life, 300))
+    assert not any(step.operation.endswith("_folder") for step in steps)
+    assert {"arrive", "flag", "move", "delete"} <= {step.operation for step in steps}
