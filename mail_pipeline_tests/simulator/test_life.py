@@ -61,8 +61,7 @@ def test_expired_and_mailless_grants_are_left_alone():
     assert next(life, None) is None
 
 
-def test_without_folder_changes_only_mail_changes(simulator):
-    life = simulator.provider.live(4, folders=False)
-    steps = list(islice(life, 300))
+def test_without_folder_changes_only_mail_changes():
+    steps = list(islice(lively().provider.live(4, folders=False), 300))
     assert not any(step.operation.endswith("_folder") for step in steps)
     assert {"arrive", "flag", "move", "delete"} <= {step.operation for step in steps}
