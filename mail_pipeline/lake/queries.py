@@ -70,6 +70,8 @@ SELECT id, provider, status, per_folder, deleted_at IS NOT NULL AS gone FROM all
 
 APPLIED_UP_TO = "SELECT coalesce(max(number), 0) FROM notifications"
 
+LANDED_AT = "SELECT epoch_us(received_at) FROM notifications WHERE number = ?"
+
 APPLIED_BEFORE = """
 SELECT coalesce(max(number), 0) FROM notifications WHERE applied_at < to_timestamp(?)
 """

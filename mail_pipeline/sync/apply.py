@@ -156,7 +156,7 @@ def apply(
             done, waiting = fetcher.work()
             applier.report.fetched += done
             applier.report.waiting = waiting
-            if not done and not applier.retry_unknown_grants() and landing.newest() <= applier.applied_up_to:
+            if not done and not applier.retry_unknown_grants() and not applier.behind:
                 tidy_after(lake, "notifications", _TIDY_FILES)
                 return applier.report
 
@@ -173,18 +173,29 @@ class _Applier:
         self._on_batch = on_batch
         (self.applied_up_to,) = lake.column(queries.APPLIED_UP_TO)
         self.report = ApplyReport(applied_up_to=self.applied_up_to)
-        if landing.last_given() < self.applied_up_to:
+        if landing.last_given() < self.applied_up_to or self._is_another_table():
             raise StopRun(
                 "The landing table is older than the lake: notifications the lake has applied never landed "
                 "in it",
                 next_step="Put back the inbox.sqlite (or the database) that belongs to this data folder.",
             )
 
+    @property
+    def behind(self) -> bool:
+        """Tell whether something has landed that is not applied."""
+        # The newest number would not tell: Postgres may have given it to a row that was never stored.
+        return bool(self._landing.after(self.applied_up_to, limit=1, max_bytes=0))
+
+    def _is_another_table(self) -> bool:
+        """Tell whether the last number applied was given anew, to a notification that was not applied."""
+        known = list(self._lake.column(queries.LANDED_AT, [self.applied_up_to]))
+        found = [_microseconds(row.received_at) for row in self._landing.get([self.applied_up_to])]
+        return bool(found) and found != known
+
     def catch_up(self) -> None:
         """Apply all that landed after what is applied."""
         while batch := self._landing.after(self.applied_up_to, limit=_BATCH, max_bytes=_BATCH_BYTES):
             self._apply(batch)
-            self.applied_up_to = self.report.applied_up_to = batch[-1].number
 
     def replay(self, replay: Replay) -> None:
         """Apply some of what is applied once more."""
@@ -229,6 +240,8 @@ class _Applier:
             transaction.append("fetches", fetch_rows(fetches))
             transaction.append("dead_letters", arrow_table("dead_letters", plan.dead))
             transaction.append("notifications", arrow_table("notifications", plan.rows))
+        if not again:
+            self.applied_up_to = self.report.applied_up_to = batch[-1].number
         self.report.outcomes += outcomes
         self.report.messages += Counter({grant: len(found) for grant, found in plan.observations.items()})
         self._on_batch(self.report)
@@ -314,7 +327,7 @@ def _row(
             notification.object_id,
             notification.occurred_at * _MICROSECONDS,
         )
-    received_at = int(landed.received_at * _MICROSECONDS)
+    received_at = _microseconds(landed.received_at)
     return (landed.number, *told, received_at, int(time.time() * _MICROSECONDS), outcome, reason)
 
 
@@ -327,7 +340,7 @@ def _dead_row(landed: Landed, notification: Notification | None, reason: str) ->
         reason,
         False,
         landed.body[:_RAW_AT_MOST].decode("utf-8", "backslashreplace").replace("\x00", "\\x00"),
-        int(landed.received_at * _MICROSECONDS),
+        _microseconds(landed.received_at),
     )
 
 
@@ -342,3 +355,7 @@ def _letter_row(grant_id: str, letter: Any, notification: Notification) -> tuple
         letter.raw,
         notification.occurred_at * _MICROSECONDS,
     )
+
+
+def _microseconds(moment: float) -> int:
+    return int(moment * _MICROSECONDS)

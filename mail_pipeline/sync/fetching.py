@@ -33,8 +33,12 @@ from mail_pipeline.sync.storing import MessageStore
 
 _log = logging.getLogger(__name__)
 
+_MARGIN = 0.1
+"""Seconds. An answer's age is told a little too early, and it must not fall back into the second before."""
 _PER_ROUND = 50
 """Messages of one grant asked for before notifications get another turn."""
+_TRIES = 3
+"""Of one request whose answer has to be newer than it is."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class Fetcher:
         self._lake = lake
         self._client: NylasClient | None = None
         self._out_of_reach: set[str | None] = set()
+        self._clock_known = False
 
     def __enter__(self) -> "Fetcher":
         """Return itself."""
@@ -151,8 +156,10 @@ class Fetcher:
         try:
             with client.grant(grant_id, known["provider"]) as grant:
                 for each in waiting[:_PER_ROUND]:
-                    client.wait_until(each.not_before)
-                    _ask_one(grant, each, answers, imap=known["per_folder"])
+                    for left in reversed(range(_TRIES)):
+                        client.wait_until(each.not_before)
+                        if _ask_one(grant, each, answers, imap=known["per_folder"], last=not left):
+                            break
         except StopRun as error:
             answers.stop = error
         except MailPipelineError as error:
@@ -176,7 +183,8 @@ class Fetcher:
         return len(answers.answered)
 
 
-def _ask_one(grant: GrantClient, fetch: Fetch, answers: _Answers, *, imap: bool) -> None:
+def _ask_one(grant: GrantClient, fetch: Fetch, answers: _Answers, *, imap: bool, last: bool) -> bool:
+    """Ask once; return False for an answer that may be too old, unless it is the last try."""
     identity = fetch.object_id or ""
     folder = fetch.folder_id
     try:
@@ -195,11 +203,15 @@ def _ask_one(grant: GrantClient, fetch: Fetch, answers: _Answers, *, imap: bool)
     except (Unsupported, MalformedPage) as error:
         answers.dead.append(DeadLetter(MESSAGE, identity, f"fetch: {error.message}", "{}"))
     else:
+        if page.observed_at < fetch.not_before and not last:
+            # A client that had not heard the provider's time could not wait for it.
+            return False
         # Asked for in one folder, it is told with the folders the server knows there, not with all.
         found, dead = read_messages(page.records, at=page.observed_at, folder=folder)
         answers.observations += found
         answers.dead += dead
     answers.answered.append(fetch)
+    return True
 
 
 def _without_repeats(fetches: Sequence[Fetch]) -> list[Fetch]:

@@ -91,4 +91,7 @@ def _of(key: str) -> dg.AssetRecordsFilter:
 
 def _values(event: dg.AssetMaterialization | dg.AssetObservation | None) -> dict[str, Any]:
     assert event is not None
-    return {name: value.value for name, value in event.metadata.items()}
+    return {
+        name: [row.data for row in value.records] if isinstance(value, dg.TableMetadataValue) else value.value
+        for name, value in event.metadata.items()
+    }

@@ -63,7 +63,7 @@ def test_one_run_is_asked_for_however_much_has_landed(instance, data):
     assert request.run_key is None
 
 
-# A run in the queue can be made by nobody but the daemon: `live/test_dagster_killed.py` has some.
+# A run in the queue can be made by nobody but the daemon: `test_killed.py` has some.
 @pytest.mark.parametrize("status", [each for each in UNFINISHED if each != dg.DagsterRunStatus.QUEUED])
 def test_never_two_runs_at_once(instance, data, status):
     asked_for(instance, status)

@@ -11,7 +11,16 @@ from mail_pipeline.definitions import defs
 from mail_pipeline.lake.schema import TABLES
 
 ROOT = Path(__file__).parents[2]
-GROUPS = {"grants": "accounts", "folders": "accounts", "messages": "mail", "mailboxes": "mail"}
+GROUPS = {
+    "grants": "accounts",
+    "folders": "accounts",
+    "messages": "mail",
+    "mailboxes": "mail",
+    "message_updates": "live",
+    "webhooks": "live",
+    "reconciliations": "live",
+}
+TABLE_OF = {"message_updates": "notifications"}
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
 
@@ -22,11 +31,11 @@ def test_the_assets_are_these():
 @pytest.mark.parametrize("key", GROUPS)
 def test_each_asset_is_described_owned_and_typed_from_the_schema(key):
     spec = SPECS[key]
-    table = TABLES[key]
+    table = TABLES[TABLE_OF.get(key, key)]
     assert (spec.description or "").startswith(table.description)
     assert spec.owners == ["team:data"]
     assert spec.kinds == {"nylas", "duckdb"}
-    assert spec.metadata["dagster/table_name"] == key
+    assert spec.metadata["dagster/table_name"] == table.name
     schema = spec.metadata["dagster/column_schema"]
     assert [(column.name, column.type, column.description) for column in schema.columns] == [
         (column.name, column.type, column.description) for column in table.columns
@@ -35,11 +44,19 @@ def test_each_asset_is_described_owned_and_typed_from_the_schema(key):
 
 def test_the_jobs_are_these_and_described():
     jobs = {job.name: job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert set(jobs) == {"backfill", "check_tables", "refresh_accounts"}
+    assert set(jobs) == {
+        "apply_notifications",
+        "backfill",
+        "check_tables",
+        "reconcile",
+        "refresh_accounts",
+        "upkeep",
+        "watch_webhooks",
+    }
     assert all(job.description for job in jobs.values())
 
 
-def test_lineage_goes_from_accounts_to_mail():
+def test_lineage_goes_from_accounts_to_mail_and_on_to_what_keeps_it_current():
     graph = defs.resolve_asset_graph()
     parents = {
         key: {parent.to_user_string() for parent in graph.get(dg.AssetKey(key)).parent_keys} for key in GROUPS
@@ -49,6 +66,9 @@ def test_lineage_goes_from_accounts_to_mail():
         "folders": {"grants"},
         "messages": {"folders"},
         "mailboxes": {"messages"},
+        "message_updates": {"grants"},
+        "webhooks": set(),
+        "reconciliations": {"messages", "webhooks"},
     }
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail_pipeline.config import BackfillConfig
+from mail_pipeline.config import ApplyConfig, BackfillConfig, ReconcileConfig
+from mail_pipeline.sync.apply import Replay
 from mail_pipeline.sync.backfill import BackfillOptions
 
 zones = st.builds(lambda minutes: timezone(timedelta(minutes=minutes)), st.integers(-23 * 60, 23 * 60))
@@ -40,10 +41,37 @@ def test_nothing_set_means_everything():
     assert BackfillConfig().options() == BackfillOptions()
 
 
-def test_each_field_is_described():
-    assert {name: bool(field.description) for name, field in BackfillConfig.model_fields.items()} == {
-        "since": True,
-        "max_pages": True,
-        "full_resync": True,
-        "page_size": True,
-    }
+@pytest.mark.parametrize(
+    ("config", "fields"),
+    [
+        (BackfillConfig, {"since", "max_pages", "full_resync", "page_size"}),
+        (ApplyConfig, {"replay"}),
+        (ReconcileConfig, {"grant", "since", "days", "providers", "gaps_only"}),
+    ],
+)
+def test_each_field_is_described(config, fields):
+    assert {name for name, field in config.model_fields.items() if field.description} == fields
+    assert set(config.model_fields) == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        (None, None),
+        ("", None),
+        ("dead", Replay()),
+        ("everything", Replay(everything=True)),
+        ("17", Replay(numbers=(17,))),
+        ("message.updated", Replay(type="message.updated")),
+    ],
+)
+def test_what_to_replay_is_one_word(text, choice):
+    assert ApplyConfig(replay=text).choice() == choice
+
+
+def test_a_date_wins_over_a_number_of_days():
+    assert ReconcileConfig(since="2024-01-31", days=7).bound() == datetime(2024, 1, 31, tzinfo=UTC)
+    assert ReconcileConfig(since="", days=None).bound() is None
+    week = ReconcileConfig(days=7).bound()
+    assert week is not None
+    assert timedelta(days=7) <= datetime.now(UTC) - week < timedelta(days=8)

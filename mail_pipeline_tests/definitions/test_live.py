@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,16 @@ import pytest
 
 from mail_pipeline.launch import sync_partitions
 from mail_pipeline.simulator import Fleet, Limits, MailboxSpec, Simulator
-from mail_pipeline_tests.live.envelopes import GRANT, NOW, envelope, know, land, outcomes, whole
+from mail_pipeline_tests.live.envelopes import (
+    GRANT,
+    NOW,
+    apply_offline,
+    envelope,
+    know,
+    land,
+    outcomes,
+    whole,
+)
 from mail_pipeline_tests.live.near import NearWorld, near_world
 
 from .conftest import working_in
@@ -61,9 +71,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
 
 def test_a_run_applies_what_has_landed_and_tells_how_much(followed):
     provider = followed.world.simulator.provider
+    provider.delete(followed.google, followed.message(followed.google))
     new = provider.arrive(followed.google, subject="Lunch?")
     provider.flag(followed.google, new, unread=False)
-    provider.delete(followed.google, followed.message(followed.google))
     provider.arrive(followed.imap, subject="Dinner?")
     followed.deliver()
     land(followed.world.data, [b"not JSON", envelope("thread.replied", NOW, grant_id=followed.google)])
@@ -72,9 +82,7 @@ def test_a_run_applies_what_has_landed_and_tells_how_much(followed):
 
     assert followed.world.wrong() == {}
     said = newest(followed.instance, "message_updates")
-    table = {
-        (row.data["trigger"], row.data["outcome"]): row.data["notifications"] for row in said["by_trigger"]
-    }
+    table = {(row["trigger"], row["outcome"]): row["notifications"] for row in said["by_trigger"]}
     assert table["unreadable", "dead"] == table["thread.replied", "kept"] == 1
     assert table["message.deleted", "applied"] == 1
     assert said["notifications"] == said["applied_up_to"] == sum(table.values())
@@ -118,30 +126,38 @@ def test_a_run_with_nothing_to_apply_is_a_success_that_says_zero(followed):
 
 def test_replaying_everything_leaves_the_tables_as_they_are(followed):
     assert followed.run("apply_notifications")
-    before = followed.world.contents()
+    before = followed.world.stored()
 
     assert followed.run("apply_notifications", replay="everything")
 
     with followed.world.landing() as landing:
         assert newest(followed.instance, "message_updates")["notifications"] == landing.count()
-    assert followed.world.contents() == before
+    assert followed.world.stored() == before
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which two notifications are dead, one is kept and one is applied."""
+    data = tmp_path_factory.mktemp("letters") / "data"
+    know(data, GRANT)
+    kept = envelope("thread.replied", NOW, {"id": "t1"})
+    land(data, [b"not JSON", b"{}", kept, envelope("message.created", NOW, whole("m1"))])
+    apply_offline(data)
+    return data
 
 
 @pytest.mark.parametrize(
     ("replay", "taken"), [("dead", 3), ("thread.replied", 1), ("2", 1), ("4", 1), ("5", 0), ("", 0)]
 )
-def test_a_run_replays_what_it_is_told_to(start, instance, data, replay, taken):
-    know(data, GRANT)
-    kept = envelope("thread.replied", NOW, {"id": "t1"})
-    land(data, [b"not JSON", b"{}", kept, envelope("message.created", NOW, whole("m1"))])
-    assert run_job(instance, "apply_notifications").success
-    before = outcomes(data)
+def test_a_run_replays_what_it_is_told_to(start, instance, letters, monkeypatch, replay, taken):
+    monkeypatch.setenv("MAIL_PIPELINE_DATA", str(letters))
+    before = outcomes(letters)
     assert [outcome for outcome, _ in before] == ["dead", "dead", "kept", "applied"]
 
     assert run_job(instance, "apply_notifications", replay=replay).success
 
     assert newest(instance, "message_updates")["notifications"] == taken
-    assert outcomes(data) == before
+    assert outcomes(letters) == before
 
 
 def test_what_was_dead_for_an_unknown_grant_is_replayed_once_it_is_known(start, instance, data):
@@ -159,6 +175,7 @@ def test_what_was_dead_for_an_unknown_grant_is_replayed_once_it_is_known(start, 
 def test_a_look_at_the_webhooks_tells_whether_notifications_arrive(followed):
     simulator = followed.world.simulator
     [webhook] = simulator.webhooks
+    followed.world.beat()
     assert followed.run("watch_webhooks")
     said = newest(followed.instance, "webhooks")
     assert (said["dagster/row_count"], said["active"], said["receiving"]) == (1, True, True)
@@ -184,12 +201,10 @@ def test_a_look_at_the_webhooks_tells_whether_notifications_arrive(followed):
         ({}, 2),
         ({"grant": "{google}"}, 1),
         ({"providers": ["imap", "yahoo"]}, 1),
-        ({"providers": ["ews"]}, 0),
         ({"days": 7}, 2),
         ({"since": "2020-01-31"}, 2),
         ({"since": "", "days": 3650, "grant": "{imap}"}, 1),
         ({"gaps_only": True}, 0),
-        ({"gaps_only": True, "grant": "{google}"}, 0),
     ],
     ids=str,
 )
@@ -201,7 +216,9 @@ def test_a_reconciliation_takes_the_mailboxes_it_is_told_to(followed, config, gr
 
     said = newest(followed.instance, "reconciliations")
     assert said["grants"] == grants
-    assert bool(said["listed"]) is (grants > 0 and "days" not in config or config.get("days") == 3650)
+    everything = len(followed.world.stored())
+    # A message of IMAP is listed by its folder, and by the list without a folder where it is recent.
+    assert (said["listed"] < everything) if config.get("days") == 7 else bool(said["listed"]) is bool(grants)
     assert said["waiting_to_be_fetched"] == said["open_gaps"] == 0
 
 
@@ -209,8 +226,8 @@ def test_a_reconciliation_mends_what_no_notification_told_of(followed):
     simulator = followed.world.simulator
     [webhook] = simulator.webhooks
     simulator.webhooks.update(webhook.id, {"status": "pause"})
-    simulator.provider.arrive(followed.google, subject="Unheard of")
     simulator.provider.delete(followed.google, followed.message(followed.google))
+    simulator.provider.arrive(followed.google, subject="Unheard of")
     followed.deliver()
     simulator.webhooks.update(webhook.id, {"status": "active"})
     assert len(followed.world.wrong()) == 2
@@ -292,7 +309,7 @@ def test_a_landing_table_that_cannot_be_read_fails_the_run_and_says_which_file(i
 def test_a_landing_table_of_another_lake_is_told_apart(instance, data):
     know(data, GRANT)
     land(data, [envelope("message.created", NOW, whole("m1")), b"{}"])
-    assert run_job(instance, "apply_notifications").success
+    apply_offline(data)
     for path in data.glob("inbox.sqlite*"):
         path.unlink()
 
@@ -308,7 +325,7 @@ def test_the_nightly_upkeep_keeps_all_that_was_applied(instance, data):
     know(data, GRANT)
     for number in range(3):
         land(data, [envelope("message.created", NOW, whole(f"m{number}"))])
-        assert run_job(instance, "apply_notifications").success
+        apply_offline(data)
     before = outcomes(data)
 
     assert run_job(instance, "upkeep").success

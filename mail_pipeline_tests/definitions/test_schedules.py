@@ -9,14 +9,15 @@ import dagster as dg
 import pytest
 
 from mail_pipeline.definitions import defs
+from mail_pipeline.lake.connection import attach, open_duckdb
 from mail_pipeline.partitions import PARTITIONS
 from mail_pipeline.resources import MailPipelineResource
-from mail_pipeline.schedules import nightly_backfill
+from mail_pipeline.schedules import SCHEDULES, nightly_backfill
 from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import MailboxSpec
 from mail_pipeline.sync.backfill import BackfillOptions, backfill
 
-from .running import keys_of, register
+from .running import QUIET, keys_of, newest, register
 
 
 @pytest.fixture
@@ -92,7 +93,69 @@ def test_accounts_are_listed_every_quarter_of_an_hour():
     assert (schedule.cron_schedule, schedule.job_name) == ("*/15 * * * *", "refresh_accounts")
 
 
-def test_both_schedules_are_on_from_the_start():
-    names = ("refresh_accounts_every_15_minutes", "nightly_backfill")
-    schedules = [defs.resolve_schedule_def(name) for name in names]
-    assert {schedule.default_status for schedule in schedules} == {dg.DefaultScheduleStatus.RUNNING}
+def asked(instance: dg.DagsterInstance, name: str) -> list[dg.RunRequest]:
+    """Evaluate a schedule as the daemon does; return what it asks for."""
+    resources = {"mail_pipeline": MailPipelineResource()} if name == "hourly_gap_repair" else {}
+    with dg.build_schedule_context(
+        instance=instance, resources=resources, scheduled_execution_time=datetime(2026, 11, 21, tzinfo=UTC)
+    ) as context:
+        data = defs.resolve_schedule_def(name).evaluate_tick(context)
+    return list(data.run_requests or ())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nightly_reconcile", {"days": 7, "providers": []}),
+        ("weekly_imap_sweep", {"days": None, "providers": ["icloud", "imap", "yahoo"]}),
+    ],
+)
+def test_what_a_schedule_asks_for_can_be_run(instance, start, name, told):
+    register(instance, start(MailboxSpec("google", messages=5), MailboxSpec("imap", messages=5)))
+
+    [request] = asked(instance, name)
+
+    config = request.run_config["ops"]["reconciliations"]["config"]
+    assert {field: config.get(field) for field in told} == told
+    result = defs.resolve_job_def("reconcile").execute_in_process(
+        instance=instance, run_config={**QUIET, **request.run_config}
+    )
+    assert result.success
+    assert newest(instance, "reconciliations")["grants"] == (2 if told["days"] else 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "refresh_accounts_every_15_minutes",
+        "watch_webhooks_every_5_minutes",
+        "apply_notifications_every_15_minutes",
+        "nightly_upkeep",
+    ],
+)
+def test_what_needs_no_config_is_asked_for_without(instance, name):
+    [request] = asked(instance, name)
+    assert request.run_config in ({}, None)
+
+
+def test_a_gap_is_repaired_once_it_has_ended_and_only_then(instance, start, data):
+    assert asked(instance, "hourly_gap_repair") == [], "there is no lake"
+    register(instance, start(MailboxSpec("google", messages=5)))
+    assert asked(instance, "hourly_gap_repair") == []
+
+    with open_duckdb() as lake:
+        attach(lake, data, read_only=False)
+        lake.execute(
+            "INSERT INTO gaps (cause, began_at, found_at) VALUES "
+            "('receiver down', now() - INTERVAL 2 HOURS, now())"
+        )
+        assert asked(instance, "hourly_gap_repair") == [], "it lasts"
+        lake.execute("UPDATE gaps SET ended_at = now()")
+
+    [request] = asked(instance, "hourly_gap_repair")
+    assert request.run_config["ops"]["reconciliations"]["config"]["gaps_only"] is True
+
+
+def test_all_schedules_are_on_from_the_start():
+    assert {schedule.default_status for schedule in SCHEDULES} == {dg.DefaultScheduleStatus.RUNNING}
+    assert all(schedule.description for schedule in SCHEDULES)

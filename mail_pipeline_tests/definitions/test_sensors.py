@@ -8,6 +8,7 @@ import pytest
 from mail_pipeline.definitions import defs
 from mail_pipeline.partitions import PARTITIONS
 from mail_pipeline.resources import MailPipelineResource
+from mail_pipeline.sensors import SENSORS
 from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import MailboxSpec
 from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
@@ -144,6 +145,6 @@ def test_checks_are_asked_for_once_after_each_backfill_that_has_come_to_rest(ins
     assert not run_keys(tick(instance, "table_checker", asked.cursor))
 
 
-def test_both_sensors_are_on_from_the_start():
-    sensors = [defs.resolve_sensor_def(name) for name in ("partition_keeper", "table_checker")]
-    assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
+def test_all_sensors_are_on_from_the_start():
+    assert {sensor.default_status for sensor in SENSORS} == {dg.DefaultSensorStatus.RUNNING}
+    assert all(sensor.description for sensor in SENSORS)

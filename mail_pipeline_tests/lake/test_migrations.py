@@ -5,7 +5,7 @@ import pytest
 
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import schema
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import attach, connect, open_duckdb
 from mail_pipeline.lake.migrations import migrate, version_of
 from mail_pipeline.lake.writer import Lake
 
@@ -63,3 +63,41 @@ def test_a_lake_of_a_newer_version_is_refused_and_left_alone(data: Path):
         Lake(data)
     with connect(data) as connection:
         assert version_of(connection) == schema.VERSION + 1
+
+
+LIVE = ("notifications", "fetches", "written_beside", "webhooks", "gaps", "reconciliations")
+
+
+def shape(data: Path) -> dict[str, list[tuple[str, str]]]:
+    """Return the columns of every table and view, in order."""
+    with connect(data) as connection:
+        return {
+            name: [(column, kind) for column, kind, *_ in connection.execute(f"DESCRIBE {name}").fetchall()]
+            for name in schema.TABLES
+        }
+
+
+def make_first_version(data: Path) -> None:
+    """Turn an empty lake into one as the first version made it, with a message in it."""
+    with open_duckdb() as connection:
+        attach(connection, data, read_only=False)
+        for name in LIVE:
+            connection.execute(f"DROP TABLE {name}")
+        connection.execute("ALTER TABLE all_messages DROP COLUMN remains")
+        connection.execute("INSERT INTO all_messages (grant_id, id, subject) VALUES ('g', 'm', 'Old')")
+        connection.execute("UPDATE schema_versions SET version = 1")
+
+
+def test_a_lake_of_the_first_version_becomes_one_of_the_second_with_all_that_is_in_it(data: Path):
+    new = shape(data)
+    make_first_version(data)
+    with connect(data) as connection:
+        assert version_of(connection) == 1
+
+    with Lake(data) as lake:
+        assert list(lake.column("SELECT version FROM schema_versions ORDER BY version")) == [1, 2]
+        assert list(lake.column("SELECT subject FROM messages")) == ["Old"]
+        assert [each for name in LIVE for each in lake.column(f"SELECT count(*) FROM {name}")] == [0] * 6
+
+    # Rows are appended by position, so the order of the columns counts.
+    assert shape(data) == new

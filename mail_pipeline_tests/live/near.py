@@ -59,6 +59,13 @@ class NearWorld(LiveWorld):
         """Return what is still to be asked of the API: object, its id, the reason."""
         return self.ask("SELECT object, object_id, reason FROM fetches ORDER BY ALL")
 
+    def wanted(self) -> dict[tuple[str, str | None], list[str]]:
+        """Return the same by object and its id: all the reasons."""
+        found: dict[tuple[str, str | None], list[str]] = {}
+        for kind, identity, reason in self.waiting():
+            found.setdefault((kind, identity), []).append(reason or "")
+        return found
+
     def asked(self, operation: str) -> list[Any]:
         """Return the requests of an operation that the simulator has answered."""
         return [each for each in self.simulator.requests if each.operation == operation]

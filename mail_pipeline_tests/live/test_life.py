@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from mail_pipeline.simulator import Disorder, Fleet, Limits, MailboxSpec, SimulatedClock, Simulator
-from mail_pipeline.simulator.fleet import CACHE_DAYS, PROVIDERS
+from mail_pipeline.simulator.fleet import CACHE_DAYS
 from mail_pipeline.sync.reconcile import reconcile
 from mail_pipeline_tests.backfill.test_kills import commits, files
 from mail_pipeline_tests.backfill.world import Identity, Mail
@@ -24,7 +25,8 @@ from mail_pipeline_tests.live.world import SECRET, LiveWorld, receiving
 
 STEPS = int(os.environ.get("MAIL_PIPELINE_TEST_STEPS", "2000"))
 SEED = int(os.environ.get("MAIL_PIPELINE_TEST_SEED", "1"))
-SETTLED_EVERY = 500
+SETTLED_EVERY = 1_000
+PROVIDERS = ("google", "microsoft", "ews", "imap")
 DISORDER = Disorder(
     seed=SEED,
     reorder=0.7,
@@ -38,12 +40,12 @@ WEIGHTS = {
     "live": 900,
     "deliver": 40,
     "redeliver": 25,
-    "apply": 16,
-    "kill an apply": 2,
+    "apply": 10,
+    "kill an apply": 3,
     "backfill": 4,
     "reconcile": 1,
-    "stop or start the receiver": 4,
-    "expire or reauthenticate": 6,
+    "stop or start the receiver": 8,
+    "expire or reauthenticate": 8,
 }
 LOST = {"exhausted", "stopped", "refused", "dropped"}
 CONTENT = {"subject", "snippet", "body"}
@@ -120,7 +122,7 @@ class Life:
             count = self._chance.choice((commits, lambda world: len(files(world))))
             wanted = count(self._world) + self._chance.randint(1, 4)
             while process.poll() is None and count(self._world) < wanted:
-                pass
+                time.sleep(0.002)
             self.done["killed"] += process.poll() is None
             process.kill()
 

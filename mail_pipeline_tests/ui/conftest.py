@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 
 _ROOT = Path(__file__).parents[2]
 _SCREENSHOTS = _ROOT / "artifacts" / "screenshots"
-_IN_README = {"graph", "partitions"}
+_IN_README = {"graph", "live", "partitions"}
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = [
     "--no-sandbox",

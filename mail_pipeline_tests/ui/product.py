@@ -13,7 +13,8 @@ from mail_pipeline.simulator import API_KEY, Faults, Fleet, Limits, MailboxSpec,
 from mail_pipeline.simulator.faults import Facts, Injection
 from mail_pipeline_tests.cli.conftest import Cli
 from mail_pipeline_tests.cli.test_demo import lines_until
-from mail_pipeline_tests.cli.test_up import assert_gone, started
+from mail_pipeline_tests.cli.test_up import assert_gone
+from mail_pipeline_tests.live.world import SECRET
 
 _PROJECT = Path(__file__).parents[2]
 _END_SECONDS = 60
@@ -33,8 +34,15 @@ class SwitchableFaults(Faults):
 @dataclass(frozen=True)
 class Product:
     url: str
-    fleet: Fleet
+    simulator: Simulator
     faults: SwitchableFaults
+    webhook: str
+    """Where its receiver listens for notifications, signed with SECRET."""
+    data: Path
+
+    @property
+    def fleet(self) -> Fleet:
+        return self.simulator.fleet
 
     def grant_id(self, provider: str) -> str:
         return next(box.grant.id for box in self.fleet if box.grant.provider == provider)
@@ -50,15 +58,25 @@ def running(project: Path, specs: list[MailboxSpec]) -> Iterator[Product]:
     for name in ("workspace.yaml", "dagster.yaml"):
         shutil.copy(_PROJECT / name, project)
     faults = SwitchableFaults()
-    fleet = Fleet.generate(3, specs)
-    with Simulator(fleet, faults=faults, limits=Limits.off()).serve() as api:
-        env = {"NYLAS_API_URI": api, "NYLAS_API_KEY": API_KEY, "MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0"}
-        with Cli(project, env).start("up", "--port", "0") as process:
+    simulator = Simulator(
+        Fleet.generate(3, specs), faults=faults, limits=Limits.off(), webhook_secret=SECRET, live=True
+    )
+    with simulator.serve() as api:
+        env = {
+            "NYLAS_API_URI": api,
+            "NYLAS_API_KEY": API_KEY,
+            "NYLAS_WEBHOOK_SECRET": SECRET,
+            "MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0",
+        }
+        with Cli(project, env).start("up", "--port", "0", "--receiver-port", "0") as process:
             try:
-                url, _ = started(process)
                 assert process.stderr is not None
+                webhook, url = (
+                    lines_until(process.stderr, beginning)[-1].rpartition(" ")[2]
+                    for beginning in ("Notifications are received on", "The Dagster UI starts:")
+                )
                 lines_until(process.stderr, f"The Dagster UI is up: {url}")
-                yield Product(url, fleet, faults)
+                yield Product(url, simulator, faults, webhook, project / "data")
             finally:
                 family = psutil.Process(process.pid).children(recursive=True)
                 process.send_signal(signal.SIGINT)

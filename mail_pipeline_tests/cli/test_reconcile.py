@@ -1,0 +1,121 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mail_pipeline.lake.connection import attach, open_duckdb
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.leases import Leases
+from mail_pipeline_tests.cli.conftest import Cli, Served
+
+
+@pytest.fixture
+def data(stored: Path, tmp_path: Path) -> Path:
+    """Return the test's own copy of the data folder with three mailboxes."""
+    return Path(shutil.copytree(stored, tmp_path / "data"))
+
+
+@pytest.fixture
+def here(cli: Callable[..., Cli], served: Served, data: Path) -> Cli:
+    return cli(**served.env, MAIL_PIPELINE_DATA=str(data))
+
+
+def spoil(data: Path, grant_id: str) -> None:
+    """Forget the newest messages of a grant, and that another one was read."""
+    with open_duckdb() as lake:
+        attach(lake, data, read_only=False)
+        lake.execute(
+            "DELETE FROM all_messages WHERE grant_id = $1 AND id IN "
+            "(SELECT id FROM all_messages WHERE grant_id = $1 ORDER BY date DESC, id LIMIT 2)",
+            [grant_id],
+        )
+        lake.execute(
+            "UPDATE all_messages SET unread = NOT unread WHERE grant_id = $1 AND id = "
+            "(SELECT max(id) FROM all_messages WHERE grant_id = $1)",
+            [grant_id],
+        )
+
+
+def test_each_grant_is_told_of_with_what_differed(here: Cli, served: Served, data: Path):
+    microsoft, imap = served.grant_id("microsoft"), served.grant_id("imap")
+    spoil(data, microsoft)
+
+    result = here.invoke("reconcile")
+
+    assert result.exit_code == 0
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.strip()}
+    assert rows[microsoft] == ["microsoft", "450", "2", "1", "0"]
+    assert rows[imap] == ["imap", "120", "0", "0", "0"]
+    assert served.grant_id("ews") not in result.stdout
+    assert "Fetched: 2; still to be fetched: 0. Gaps not repaired: 0." in result.stdout
+    assert f"{microsoft}: done" in result.stderr
+
+
+def test_a_machine_gets_one_object(here: Cli, served: Served):
+    microsoft = served.grant_id("microsoft")
+
+    result = here.invoke("reconcile", "--grant", microsoft, "--since", "2026-01-01", "--json")
+
+    said = json.loads(result.stdout)
+    [grant] = said.pop("grants")
+    assert result.exit_code == 0
+    assert said == {"ok": True, "fetched": 0, "waiting": 0, "open_gaps": 0}
+    assert 0 < grant.pop("listed") < 450
+    assert grant == {
+        "grant_id": microsoft,
+        "provider": "microsoft",
+        "unknown": 0,
+        "changed": 0,
+        "missing": 0,
+        "error": None,
+    }
+
+
+def test_a_grant_that_is_left_out_fails_the_command_and_says_why(here: Cli, served: Served, data: Path):
+    microsoft = served.grant_id("microsoft")
+    leases = Leases(data)
+    with Lake(data) as lake, lake.locked():
+        assert leases.take(microsoft) is not None
+
+    result = here.invoke("reconcile", "--grant", microsoft, "--json")
+    leases.close()
+
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["ok"]) == (1, False)
+    assert "is being backfilled" in said["grants"][0]["error"]
+    assert f"{microsoft}: Grant {microsoft} is being backfilled" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["now"], ["--since", "yesterday"], ["--since"], ["--grant"], ["--all"]]
+)
+def test_bad_usage_is_explained(here: Cli, arguments: list[str]):
+    result = here.invoke("reconcile", *arguments)
+
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+
+
+def test_a_grant_nobody_knows_is_named(here: Cli):
+    result = here.invoke("reconcile", "--grant", "nobody")
+
+    assert result.exit_code == 1
+    assert "There is no grant nobody" in result.stderr
+    assert "Next: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"), [({"NYLAS_API_KEY": ""}, "is not set"), ({"NYLAS_API_KEY": "nyk_wrong"}, "refused")]
+)
+def test_without_a_key_that_works_nothing_is_done(
+    cli: Callable[..., Cli], served: Served, data: Path, changed: dict[str, str], named: str
+):
+    result = cli(**{**served.env, "MAIL_PIPELINE_DATA": str(data), **changed}).invoke("reconcile", "--json")
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["ok"] is False
+    assert "NYLAS_API_KEY" in result.stderr
+    assert "nyk_wrong" not in result.stdout + result.stderr
