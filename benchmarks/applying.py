@@ -1,9 +1,9 @@
 """What does it cost to apply a batch of notifications? An empty lake and a full one, in turn, in one run.
 
-    python -m benchmarks.applying [--stored 2000000] [--notifications 500] [--grants 300] [--rounds 5] [--json]
+    python -m benchmarks.applying [--stored 2000000] [--notifications 500] [--grants 300] [--json]
 
-Half of the notifications are about messages the full lake holds: read, moved and deleted ones, spread over all
-of it. The full lake is filled with SQL, in the shape in which upkeep leaves it.
+Half of the notifications are about messages the full lake holds: read, moved and deleted ones, spread over
+all of it. The full lake is filled with SQL, in the shape in which upkeep leaves it.
 """
 
 import argparse

@@ -128,10 +128,18 @@ class Provider:
             return message_id
 
     def restore(self, grant_id: str, message_id: str) -> str:
-        """Bring a deleted message back, under its id and as it was; it is told of as created."""
+        """Bring a deleted message back, under its id and as it was; it is told of as created.
+
+        Folders that are gone since it no longer is in; where none is left it is in the inbox.
+        """
         with self._world.lock:
             mailbox = self._mailbox(grant_id)
-            self._message("created", mailbox, mailbox.put_back(message_id))
+            record = mailbox.put_back(message_id)
+            there = {folder.id for folder in mailbox.folders}
+            places = [place for place in record["folders"] if place in there]
+            if places != record["folders"]:
+                record = mailbox.change(message_id, {"folders": places or [inbox(mailbox)]})
+            self._message("created", mailbox, record)
             return message_id
 
     def create_folder(self, grant_id: str, name: str, *, parent_id: str | None = None) -> str:
@@ -232,9 +240,7 @@ class Provider:
             self._grant("deleted", mailbox)
             return mailbox.grant.id
 
-    def live(
-        self, seed: int, *, grants: Iterable[str] | None = None, folders: bool = True
-    ) -> Iterator[Step]:
+    def live(self, seed: int, *, grants: Iterable[str] | None = None, folders: bool = True) -> Iterator[Step]:
         """Return an endless iterator: each `next` makes one random change and describes it.
 
         The same seed makes the same changes to the same mail. `grants` are those it happens to, all valid

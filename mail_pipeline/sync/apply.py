@@ -7,10 +7,9 @@ observation is merged into what is stored under the write lock, whoever stored i
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 
@@ -22,47 +21,21 @@ from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.beside import write_beside
-from mail_pipeline.sync.fetches import (
-    FOLDERS,
-    GRANTS,
-    MESSAGE,
-    NO_BODY,
-    PARTIAL,
-    TRUNCATED,
-    Fetch,
-    disputes,
-    fetch_rows,
-)
+from mail_pipeline.sync.fetches import MESSAGE, PARTIAL, Fetch, disputes, fetch_rows
 from mail_pipeline.sync.fetching import Fetcher
 from mail_pipeline.sync.leases import Leases
-from mail_pipeline.sync.merge import Observation
-from mail_pipeline.sync.notifications import (
-    METADATA,
-    TRANSFORMED,
-    Notification,
-    read_changes,
-    read_notification,
-)
-from mail_pipeline.sync.notifications import TRUNCATED as CUT
-from mail_pipeline.sync.records import Unreadable
-from mail_pipeline.sync.rows import Key, arrow_table
+from mail_pipeline.sync.planning import UNKNOWN_GRANT, plan_batch
+from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.storing import MessageStore
-
-APPLIED = "applied"
-KEPT = "kept"
-DEAD = "dead"
 
 LEASE = "@notifications"
 """Whoever applies holds this lease, in the place of a grant's."""
-UNKNOWN_GRANT = "data.object.grant_id: expected a known grant, got one that is not in the table grants"
 
-_CHANGEABLE = frozenset({"subject", "body", "folders", "unread", "starred"})
 _BATCH = 2_000
 _BATCH_BYTES = 32 * 2**20
 _TIDY_FILES = 64
 """Every batch adds a file to most tables; with so many of them queries begin to feel it."""
 _MICROSECONDS = 1_000_000
-_RAW_AT_MOST = 1_000_000
 
 
 class AnotherApplies(RetryLater):
@@ -112,18 +85,6 @@ class ApplyReport:
     def count(self, outcome: str) -> int:
         """Return how many notifications had this outcome."""
         return sum(number for (found, _), number in self.outcomes.items() if found == outcome)
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What one batch comes to."""
-
-    observations: dict[str, list[Observation]] = field(default_factory=dict)
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    dead: list[tuple[Any, ...]] = field(default_factory=list)
-    fetches: list[Fetch] = field(default_factory=list)
-    partial: set[Key] = field(default_factory=set)
-    """Messages of which a notification told only some fields."""
 
 
 def apply(
@@ -225,7 +186,7 @@ class _Applier:
         if not batch:
             return
         grants = {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
-        plan, outcomes = _plan(batch, grants)
+        plan = plan_batch(batch, grants)
         with self._lake.transaction() as transaction:
             self._leases.check(LEASE)
             if again:
@@ -242,119 +203,15 @@ class _Applier:
             transaction.append("notifications", arrow_table("notifications", plan.rows))
         if not again:
             self.applied_up_to = self.report.applied_up_to = batch[-1].number
-        self.report.outcomes += outcomes
+        self.report.outcomes += plan.outcomes
         self.report.messages += Counter({grant: len(found) for grant, found in plan.observations.items()})
         self._on_batch(self.report)
-
-
-def _plan(
-    batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]]
-) -> tuple[_Plan, Counter[tuple[str, str]]]:
-    plan = _Plan()
-    outcomes: Counter[tuple[str, str]] = Counter()
-    for landed in batch:
-        notification: Notification | None = None
-        try:
-            notification = read_notification(landed)
-            outcome, reason = _take(plan, notification, grants)
-        except Unreadable as error:
-            outcome, reason = DEAD, str(error)
-        if outcome == DEAD:
-            plan.dead.append(_dead_row(landed, notification, reason or ""))
-        plan.rows.append(_row(landed, notification, outcome, reason))
-        outcomes[outcome, notification.trigger if notification else "unreadable"] += 1
-    return plan, outcomes
-
-
-def _take(
-    plan: _Plan, notification: Notification, grants: Mapping[str, dict[str, Any]]
-) -> tuple[str, str | None]:
-    """Note in the plan what a notification asks for; return its outcome and the reason for it."""
-    kind, _, action = notification.trigger.partition(".")
-    grant_id = notification.grant_id
-    if kind == "grant":
-        plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
-        return APPLIED, None
-    if grant_id not in grants:
-        # It may be new; if it is, what is dead for want of it is applied once more.
-        plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
-        return DEAD, UNKNOWN_GRANT
-    if kind == "folder":
-        plan.fetches.append(Fetch(FOLDERS, grant_id, None, "changed"))
-        return APPLIED, None
-    if kind == "message" and action in {"created", "updated", "deleted"}:
-        observation, letter = read_changes(notification)
-        plan.observations.setdefault(grant_id, []).append(observation)
-        if action == "updated" or TRANSFORMED in notification.suffixes:
-            plan.partial.add((grant_id, observation.id))
-        if letter is not None:
-            plan.dead.append(_letter_row(grant_id, letter, notification))
-        if CUT in notification.suffixes:
-            plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, TRUNCATED))
-        elif _lacks(notification, observation):
-            plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, NO_BODY))
-        return APPLIED, None
-    if kind in {"contact", "calendar", "event"}:
-        return KEPT, "There is no table for it yet"
-    return KEPT, "It does not change what the tables hold"
-
-
-def _lacks(notification: Notification, observation: Observation) -> bool:
-    """Tell whether something is left out that may have changed all the same."""
-    if observation.gone or METADATA in notification.suffixes:
-        # With a scope that shows no content the API has none to fetch.
-        return False
-    sent = _CHANGEABLE if TRANSFORMED in notification.suffixes else {"body"}
-    return not sent <= observation.fields.keys()
 
 
 def _forget(transaction: Transaction, batch: Sequence[Landed]) -> None:
     replayed = pa.table({"number": pa.array([each.number for each in batch], pa.int64())})
     transaction.change("notifications", queries.FORGET_NOTIFICATIONS, replayed=replayed)
     transaction.change("dead_letters", queries.FORGET_DEAD_NOTIFICATIONS, replayed=replayed)
-
-
-def _row(
-    landed: Landed, notification: Notification | None, outcome: str, reason: str | None
-) -> tuple[Any, ...]:
-    told: tuple[Any, ...] = (None,) * 6
-    if notification is not None:
-        told = (
-            notification.id,
-            notification.type,
-            notification.trigger,
-            notification.grant_id,
-            notification.object_id,
-            notification.occurred_at * _MICROSECONDS,
-        )
-    received_at = _microseconds(landed.received_at)
-    return (landed.number, *told, received_at, int(time.time() * _MICROSECONDS), outcome, reason)
-
-
-def _dead_row(landed: Landed, notification: Notification | None, reason: str) -> tuple[Any, ...]:
-    return (
-        notification.grant_id if notification else None,
-        None,
-        "notification",
-        str(landed.number),
-        reason,
-        False,
-        landed.body[:_RAW_AT_MOST].decode("utf-8", "backslashreplace").replace("\x00", "\\x00"),
-        _microseconds(landed.received_at),
-    )
-
-
-def _letter_row(grant_id: str, letter: Any, notification: Notification) -> tuple[Any, ...]:
-    return (
-        grant_id,
-        None,
-        letter.object,
-        letter.object_id,
-        letter.reason,
-        letter.stored,
-        letter.raw,
-        notification.occurred_at * _MICROSECONDS,
-    )
 
 
 def _microseconds(moment: float) -> int:

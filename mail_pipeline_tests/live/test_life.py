@@ -18,6 +18,7 @@ import pytest
 
 from mail_pipeline.simulator import Disorder, Fleet, Limits, MailboxSpec, SimulatedClock, Simulator
 from mail_pipeline.simulator.fleet import CACHE_DAYS
+from mail_pipeline.simulator.provider import REPLAYED_WITHIN
 from mail_pipeline.sync.reconcile import reconcile
 from mail_pipeline_tests.backfill.test_kills import commits, files
 from mail_pipeline_tests.backfill.world import Identity, Mail
@@ -64,7 +65,8 @@ class Life:
         self._receiver = receiver
         self._receives = True
         self._changes = self._simulator.provider.live(seed=chance.randrange(10**6))
-        self._expired: set[str] = set()
+        self._expired: dict[str, float] = {}
+        """Since when, by the simulator's clock."""
         self._unheard: set[Identity] = set()
         """Messages of which a change was never told, or may not have been."""
 
@@ -153,6 +155,9 @@ class Life:
             self._receives = True
             address, _ = self._receiver.enter_context(receiving(self._world.data))
             (webhook,) = self._simulator.webhooks
+            if not webhook.receives:
+                # It failed for so long that nothing more was posted to it, whatever happened.
+                self._unheard |= self._world.served().keys() | self._world.stored().keys()
             self._simulator.webhooks.update(webhook.id, {"webhook_url": address, "status": "active"})
 
     def _expire_or_reauthenticate(self) -> None:
@@ -163,7 +168,7 @@ class Life:
         grant_id = self._chance.choice(sorted(grants))
         if grant_id in self._expired:
             return
-        self._expired.add(grant_id)
+        self._expired[grant_id] = self._simulator.clock.now()
         self._simulator.provider.expire(grant_id)
         self._change_while_expired(grant_id)
 
@@ -184,11 +189,11 @@ class Life:
                 provider.move(grant_id, identity, [self._chance.choice(folders)])
 
     def _reauthenticate(self, grant_id: str) -> None:
-        self._expired.discard(grant_id)
         if self._chance.random() < 0.3:
-            # Too late for what was missed to be sent after all.
             self._simulator.postman.drain()
             self._simulator.clock.advance(80 * HOUR)
+        if self._simulator.clock.now() - self._expired.pop(grant_id) > REPLAYED_WITHIN:
+            # Too late for what was missed to be sent after all.
             self._unheard |= {(grant_id, message["id"]) for message in self._simulator.truth(grant_id)}
             self._unheard |= {key for key in self._world.stored() if key[0] == grant_id}
             self.done["expired for long"] += 1

@@ -142,7 +142,8 @@ def committer(lake: Lake, leases: Leases) -> Iterator[Committer]:
     committer.close()
 
 
-PAGE = "page"
+PAGE = -1
+"""In the place of a notification's number."""
 THREE: dict[str, tuple[Told, ...]] = {
     "created, updated, deleted": SIX[1:4],
     "new while the page is on its way": (SIX[0], SIX[1], SIX[2]),
@@ -171,7 +172,7 @@ def test_a_page_and_three_notifications_beside_it_store_one_message_in_every_int
         now = {identity: (name, at, order[step]) for identity, (name, at, order) in cases.items()}
         listed = [shown(identity, at) for identity, (_, at, what) in now.items() if what == PAGE]
         stored = worker.store(listed).messages
-        told = {identity: THREE[name][int(what)] for identity, (name, _, what) in now.items() if what != PAGE}
+        told = {identity: THREE[name][what] for identity, (name, _, what) in now.items() if what != PAGE}
         land(data, [sent(identity, one) for identity, one in told.items()])
         assert apply_offline(data).count("applied") == len(told)
 
@@ -221,7 +222,7 @@ records = st.fixed_dictionaries({}, optional=VALUES)
 Fact = tuple[str, str, int, dict[str, Any], str | None]
 """How it was learned (page, get, created, updated, deleted), of which message, when, what, and, for a page
 of a folder's own list, in which."""
-facts = st.one_of(
+facts: st.SearchStrategy[Fact] = st.one_of(
     st.tuples(st.just("page"), identities, moments, records, st.sampled_from([None, "A", "B"])),
     st.tuples(st.just("get"), identities, moments, records, st.none()),
     st.tuples(st.sampled_from(["created", "updated"]), identities, moments, records, st.none()),

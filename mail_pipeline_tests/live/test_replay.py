@@ -30,7 +30,7 @@ TABLES = (
     *("all_grants", "all_folders", "dead_letters", "fetches"),
 )
 _CONTENTS = "SELECT DISTINCT COLUMNS(name -> name <> 'asked_at') FROM query_table(?)"
-HISTORY = [
+HISTORY: list[dict[str, Any] | bytes] = [
     envelope("message.created", NOW, whole("a")),
     envelope("message.updated", NOW + 1, whole("a"), unread=False, folders=["Archive"]),
     envelope("message.updated", NOW + 1, whole("a"), unread=True, folders=["Trash"]),

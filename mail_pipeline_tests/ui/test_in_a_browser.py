@@ -58,7 +58,7 @@ def test_no_pop_up_greets_a_first_visitor(page: Page):
 
 
 def test_the_graph_leads_from_grants_over_folders_to_messages(page: Page, take_picture: Take):
-    page.set_viewport_size(ViewportSize(width=1400, height=520))
+    page.set_viewport_size(ViewportSize(width=1800, height=1000))
     graph = AssetGraph(page)
     graph.open()
     graph.fill_the_window()
@@ -67,9 +67,17 @@ def test_the_graph_leads_from_grants_over_folders_to_messages(page: Page, take_p
     expect(graph.card("messages")).to_contain_text(re.compile(r"[1-9]\d* partitions"))
     take_picture("graph")
 
-    assert graph.arrows() == [("grants", "folders"), ("folders", "messages"), ("messages", "mailboxes")]
+    assert graph.arrows() == {
+        ("grants", "folders"),
+        ("folders", "messages"),
+        ("messages", "mailboxes"),
+        ("grants", "message_updates"),
+        ("messages", "reconciliations"),
+        ("webhooks", "reconciliations"),
+    }
     assert graph.members("accounts") == ["grants", "folders"]
     assert graph.members("mail") == ["messages", "mailboxes"]
+    assert graph.members("live") == ["message_updates", "webhooks", "reconciliations"]
 
 
 def test_what_a_backfill_can_be_told_is_described_where_it_is_set(partitions: Partitions, take_picture: Take):

@@ -101,7 +101,6 @@ def test_what_a_run_can_be_told_is_described_where_it_is_set(page: Page, take_pi
         page.locator(".CodeMirror").first.click()
         page.keyboard.press("ControlOrMeta+a")
         page.keyboard.insert_text(f"ops:\n  {asset}:\n    config:\n      ")
-
-        take_picture(f"config-{job}")
         for field in fields:
             expect(page.locator("body")).to_contain_text(re.compile(rf"\*/\s*{field}\?"))
+        take_picture(f"config-{job}")

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
 _STATUSES = {"Failed", "Materialized", "Materializing", "Missing"}
-_ASSETS = ("grants", "folders", "messages", "mailboxes")
-_GROUPS = ("accounts", "mail")
+_ASSETS = ("grants", "folders", "messages", "mailboxes", "message_updates", "webhooks", "reconciliations")
+_GROUPS = ("accounts", "mail", "live")
 _LAUNCH = "Launch runs to materialize messages"
 _NEAR = 8
 """Pixels between the end of an arrow and the card it points at."""
+_ENDS = """path => [0, path.getTotalLength()].map(at => {
+    const end = path.getPointAtLength(at).matrixTransform(path.getScreenCTM());
+    return [end.x, end.y];
+})"""
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,17 @@ class AssetGraph:
     def card(self, asset: str) -> Locator:
         return self._drawn(rf"^{asset}Latest event")
 
-    def arrows(self) -> list[tuple[str, str]]:
-        """Return which card each arrow leads from, and to which, from left to right."""
+    def arrows(self) -> set[tuple[str, str]]:
+        """Return which card each arrow leads from, and to which."""
         cards = {asset: _box(self.card(asset)) for asset in _ASSETS}
-        starts = {asset: _right(box) for asset, box in cards.items()}
-        ends = {asset: box["x"] for asset, box in cards.items()}
-        arrows = sorted(map(_box, self.page.locator("path[marker-end]").all()), key=_right)
-        return [(_at(starts, arrow["x"]), _at(ends, _right(arrow))) for arrow in arrows]
+        ends = [arrow.evaluate(_ENDS) for arrow in self.page.locator("path[marker-end]").all()]
+        return {(_at(cards, *start), _at(cards, *end)) for start, end in ends}
 
     def members(self, group: str) -> list[str]:
         """Return the assets drawn inside a group's frame."""
         frame = _box(self._drawn(rf"^{group}$").last)
-        boxes = ((asset, _box(self.card(asset))) for asset in _ASSETS)
-        return [asset for asset, box in boxes if frame["x"] <= box["x"] and _right(box) <= _right(frame)]
+        boxes = {asset: _box(self.card(asset)) for asset in _ASSETS}
+        return [asset for asset, box in boxes.items() if _touches(frame, *_middle(box))]
 
     def _drawn(self, text: str) -> Locator:
         return self.page.locator("foreignObject").filter(has_text=re.compile(text))
@@ -157,11 +159,15 @@ def _box(locator: Locator) -> FloatRect:
     return box
 
 
-def _right(box: FloatRect) -> float:
-    return box["x"] + box["width"]
+def _middle(box: FloatRect) -> tuple[float, float]:
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def _at(edges: dict[str, float], x: float) -> str:
-    """Return the one whose edge is at `x`."""
-    [found] = [name for name, edge in edges.items() if abs(edge - x) < _NEAR]
+def _touches(box: FloatRect, x: float, y: float) -> bool:
+    return -_NEAR < x - box["x"] < box["width"] + _NEAR and -_NEAR < y - box["y"] < box["height"] + _NEAR
+
+
+def _at(cards: dict[str, FloatRect], x: float, y: float) -> str:
+    """Return the card that a point touches."""
+    [found] = [asset for asset, box in cards.items() if _touches(box, x, y)]
     return found

@@ -1,0 +1,154 @@
+"""What a batch of notifications comes to: observations, requests to come, and what became of each."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mail_pipeline.inbox.landing import Landed
+from mail_pipeline.sync.fetches import FOLDERS, GRANTS, MESSAGE, NO_BODY, TRUNCATED, Fetch
+from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.notifications import (
+    METADATA,
+    TRANSFORMED,
+    Notification,
+    read_changes,
+    read_notification,
+)
+from mail_pipeline.sync.notifications import TRUNCATED as CUT
+from mail_pipeline.sync.records import DeadLetter, Unreadable
+from mail_pipeline.sync.rows import Key
+
+APPLIED = "applied"
+KEPT = "kept"
+DEAD = "dead"
+
+UNKNOWN_GRANT = "data.object.grant_id: expected a known grant, got one that is not in the table grants"
+
+_CHANGEABLE = frozenset({"subject", "body", "folders", "unread", "starred"})
+_MICROSECONDS = 1_000_000
+_RAW_AT_MOST = 1_000_000
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one batch comes to."""
+
+    observations: dict[str, list[Observation]] = field(default_factory=dict)
+    """What is said of messages, by grant."""
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    """Of the table `notifications`."""
+    dead: list[tuple[Any, ...]] = field(default_factory=list)
+    """Of the table `dead_letters`."""
+    fetches: list[Fetch] = field(default_factory=list)
+    partial: set[Key] = field(default_factory=set)
+    """Messages of which a notification told only some fields."""
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many notifications by (outcome, trigger)."""
+
+
+def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]]) -> Plan:
+    """Read a batch; `grants` are those known, by id. What cannot be read is in the plan as dead."""
+    plan = Plan()
+    for landed in batch:
+        notification: Notification | None = None
+        try:
+            notification = read_notification(landed)
+            outcome, reason = _take(plan, notification, grants)
+        except Unreadable as error:
+            outcome, reason = DEAD, str(error)
+        if outcome == DEAD:
+            plan.dead.append(_dead_row(landed, notification, reason or ""))
+        plan.rows.append(_row(landed, notification, outcome, reason))
+        plan.outcomes[outcome, notification.trigger if notification else "unreadable"] += 1
+    return plan
+
+
+def _take(
+    plan: Plan, notification: Notification, grants: Mapping[str, dict[str, Any]]
+) -> tuple[str, str | None]:
+    """Note in the plan what a notification asks for; return its outcome and the reason for it."""
+    kind, _, action = notification.trigger.partition(".")
+    grant_id = notification.grant_id
+    if kind == "grant":
+        plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
+        return APPLIED, None
+    if grant_id not in grants:
+        # It may be new; if it is, what is dead for want of it is applied once more.
+        plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
+        return DEAD, UNKNOWN_GRANT
+    if kind == "folder":
+        plan.fetches.append(Fetch(FOLDERS, grant_id, None, "changed"))
+        return APPLIED, None
+    if kind == "message" and action in {"created", "updated", "deleted"}:
+        observation, letter = read_changes(notification)
+        plan.observations.setdefault(grant_id, []).append(observation)
+        if action == "updated" or TRANSFORMED in notification.suffixes:
+            plan.partial.add((grant_id, observation.id))
+        if letter is not None:
+            plan.dead.append(_letter_row(grant_id, letter, notification))
+        if CUT in notification.suffixes:
+            plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, TRUNCATED))
+        elif _lacks(notification, observation):
+            plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, NO_BODY))
+        return APPLIED, None
+    if kind in {"contact", "calendar", "event"}:
+        return KEPT, "There is no table for it yet"
+    return KEPT, "It does not change what the tables hold"
+
+
+def _lacks(notification: Notification, observation: Observation) -> bool:
+    """Tell whether something is left out that may have changed all the same."""
+    if observation.gone or METADATA in notification.suffixes:
+        # With a scope that shows no content the API has none to fetch.
+        return False
+    sent = _CHANGEABLE if TRANSFORMED in notification.suffixes else {"body"}
+    return not sent <= observation.fields.keys()
+
+
+def _row(
+    landed: Landed, notification: Notification | None, outcome: str, reason: str | None
+) -> tuple[Any, ...]:
+    told: tuple[Any, ...] = (None,) * 6
+    if notification is not None:
+        told = (
+            notification.id,
+            notification.type,
+            notification.trigger,
+            notification.grant_id,
+            notification.object_id,
+            notification.occurred_at * _MICROSECONDS,
+        )
+    received_at = _microseconds(landed.received_at)
+    return (landed.number, *told, received_at, int(time.time() * _MICROSECONDS), outcome, reason)
+
+
+def _dead_row(landed: Landed, notification: Notification | None, reason: str) -> tuple[Any, ...]:
+    return (
+        notification.grant_id if notification else None,
+        None,
+        "notification",
+        str(landed.number),
+        reason,
+        False,
+        landed.body[:_RAW_AT_MOST].decode("utf-8", "backslashreplace").replace("\x00", "\\x00"),
+        _microseconds(landed.received_at),
+    )
+
+
+def _letter_row(grant_id: str, letter: DeadLetter, notification: Notification) -> tuple[Any, ...]:
+    return (
+        grant_id,
+        None,
+        letter.object,
+        letter.object_id,
+        letter.reason,
+        letter.stored,
+        letter.raw,
+        notification.occurred_at * _MICROSECONDS,
+    )
+
+
+def _microseconds(moment: float) -> int:
+    return int(moment * _MICROSECONDS)
