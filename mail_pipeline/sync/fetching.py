@@ -61,7 +61,6 @@ class Fetcher:
         self._lake = lake
         self._client: NylasClient | None = None
         self._out_of_reach: set[str | None] = set()
-        self._clock_known = False
 
     def __enter__(self) -> "Fetcher":
         """Return itself."""
@@ -157,7 +156,7 @@ class Fetcher:
             with client.grant(grant_id, known["provider"]) as grant:
                 for each in waiting[:_PER_ROUND]:
                     for left in reversed(range(_TRIES)):
-                        client.wait_until(each.not_before)
+                        client.wait_until(each.not_before + _MARGIN)
                         if _ask_one(grant, each, answers, imap=known["per_folder"], last=not left):
                             break
         except StopRun as error:

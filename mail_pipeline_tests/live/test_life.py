@@ -94,6 +94,8 @@ class Life:
             # A sweep looks at flags and folders; what else was edited unheard takes a full list.
             if key not in untold or isinstance(what, str) or not what.keys() <= CONTENT
         } == {}
+        # A pass that was begun is gone on with, and what it listed already not listed again.
+        self._world.backfill()
         self._world.backfill(full_resync=True)
         self._apply_all()
         assert self._differences() == {}
