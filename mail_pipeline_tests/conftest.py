@@ -24,6 +24,32 @@ settings.register_profile("search", settings.get_profile("house"), derandomize=F
 settings.load_profile("house")
 
 
+_LONG = (
+    "live/test_life",
+    "backfill/test_quota",
+    "backfill/test_kills",
+    "ui/test_in_a_browser",
+    "definitions/test_killed",
+    "live/test_kills",
+    "cli/test_demo",
+    "live/test_order",
+    "ui/test_live_in_a_browser",
+    "benchmarks/",
+    "live/",
+    "backfill/",
+)
+"""Files that take long, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that the workers end together."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((place for place, name in enumerate(_LONG) if name in item.nodeid), len(_LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
