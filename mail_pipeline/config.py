@@ -88,9 +88,16 @@ class ApplyConfig(dg.Config):
         "of it, or the number of one. Empty: none.",
     )
 
+    @field_validator("replay")
+    @classmethod
+    def _something_to_replay(cls, value: str | None) -> str | None:
+        if value:
+            Replay.read(value)
+        return value or None
+
     def choice(self) -> Replay | None:
         """Return the same as the engine takes it."""
-        return None if not self.replay else Replay.read(self.replay)
+        return None if self.replay is None else Replay.read(self.replay)
 
 
 class ReconcileConfig(dg.Config):

@@ -9,16 +9,24 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
 
 
+def _replay(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> Replay | None:
+    try:
+        return Replay.read(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command("apply", short_help="Apply the notifications that have landed.")
 @click.option(
     "--replay",
     metavar="WHAT",
+    callback=_replay,
     help="Apply some once more: `dead` for dead letters and kept ones, a type such as message.updated for "
     "those of it, a NUMBER for one, `everything` for the whole landing table.",
 )
 @json_option
 @debug_option
-def command(replay: str | None, as_json: bool) -> None:
+def command(replay: Replay | None, as_json: bool) -> None:
     """Apply every notification that has landed and was not applied yet, then ask the API what they left open.
 
     The sensor notification_bell has Dagster do the same within seconds of a landing. Safe to interrupt and to
@@ -26,7 +34,7 @@ def command(replay: str | None, as_json: bool) -> None:
     """
     settings = find_workplace().for_reading().settings
     with interruptible():
-        report = apply(settings, replay=Replay.read(replay) if replay else None, on_batch=_tell_batch)
+        report = apply(settings, replay=replay, on_batch=_tell_batch)
     if as_json:
         print_json({"ok": True, "data": settings.data, **_as_dict(report)})
         return

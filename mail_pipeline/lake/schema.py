@@ -180,7 +180,7 @@ STORED = (
     ),
     Table(
         "message_bodies",
-        "Bodies, apart from the rest because they are 27 times its size.",
+        "Bodies, apart from the rest as they are 27 times its size; that of a deleted message stays.",
         columns(
             GRANT_ID,
             ("id", "VARCHAR", "The message, as in `messages.id`."),

@@ -5,6 +5,7 @@ notifications, and with them how far the landing table is applied. No lease of a
 observation is merged into what is stored under the write lock, whoever stored it.
 """
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from mail_pipeline.sync.storing import MessageStore
 LEASE = "@notifications"
 """Whoever applies holds this lease, in the place of a grant's."""
 
+_TYPE = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 _BATCH = 2_000
 _BATCH_BYTES = 32 * 2**20
 _TIDY_FILES = 64
@@ -61,11 +63,18 @@ class Replay:
 
     @classmethod
     def read(cls, text: str) -> "Replay":
-        """Read what somebody typed: `dead`, `everything`, the number of one, or a type or trigger."""
+        """Read what somebody typed: `dead`, `everything`, the number of one, or a type or trigger.
+
+        Raises ValueError for anything else.
+        """
         if text == "everything":
             return cls(everything=True)
         if text.isdecimal():
             return cls(numbers=(int(text),))
+        if text != "dead" and not _TYPE.fullmatch(text):
+            raise ValueError(
+                f"replay is {text!r}: expected dead, everything, a number, or a type such as message.updated"
+            )
         return cls(type=None if text == "dead" else text)
 
 

@@ -83,7 +83,7 @@ def test_what_waits_is_fetched_where_there_is_a_key(cli: Callable[..., Cli], ser
     assert (said["fetched"], said["waiting"]) == (1, 0)
 
 
-@pytest.mark.parametrize("arguments", [["now"], ["--replay"], ["--all"]])
+@pytest.mark.parametrize("arguments", [["now"], ["--replay"], ["--all"], ["--replay", "12x"]])
 def test_bad_usage_is_explained(here: Cli, arguments: list[str]):
     result = here.invoke("apply", *arguments)
 

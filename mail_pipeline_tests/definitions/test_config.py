@@ -75,3 +75,9 @@ def test_a_date_wins_over_a_number_of_days():
     week = ReconcileConfig(days=7).bound()
     assert week is not None
     assert timedelta(days=7) <= datetime.now(UTC) - week < timedelta(days=8)
+
+
+@pytest.mark.parametrize("text", ["12x", "updated", "message.updated; x", "Message.Updated"])
+def test_what_cannot_be_replayed_names_what_can(text):
+    with pytest.raises(ValueError, match="expected dead, everything, a number, or a type"):
+        ApplyConfig(replay=text)
