@@ -25,7 +25,7 @@ test: install lint
 	@DAGSTER_HOME= $(BIN)/dagster definitions validate -w workspace.yaml
 	@command -v chromium >/dev/null || \
 		echo "No Chromium on this machine: the tests of the UI in a browser are skipped."
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check
