@@ -7,7 +7,7 @@ from mail_pipeline.simulator.calendars import CalendarEntry, calendars
 from mail_pipeline.simulator.contacts import ContactEntry, Group, contact_groups, contacts
 from mail_pipeline.simulator.events import write_event
 from mail_pipeline.simulator.holdings import Holdings
-from mail_pipeline.simulator.shelf import Record, Shelf
+from mail_pipeline.simulator.shelf import Shelf
 
 
 class Account:
@@ -55,15 +55,6 @@ class Account:
                 raise KeyError(calendar_id)
             return primary
         return self.calendars.entry(self.calendars.there(calendar_id))
-
-    def true_events(self) -> list[tuple[str, Record]]:
-        """Return (calendar id, record) of every event of every calendar that shows its events."""
-        return [
-            (calendar.id, record)
-            for _, calendar in self.calendars
-            if not calendar.closed
-            for record in self.events(calendar.id).records()
-        ]
 
     @cached_property
     def _shares(self) -> dict[int, int]:

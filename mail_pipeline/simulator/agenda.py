@@ -1,9 +1,10 @@
 """What stands in a calendar and when: single events, series, and what differs in them; no text yet."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.identifiers import object_ids
@@ -16,6 +17,7 @@ FOREVER = 4_102_444_800
 EVENT_TYPES = ("default", "outOfOffice", "focusTime", "workingLocation")
 FORMS = ("timespan", "time", "date", "datespan")
 """The shapes of `when`."""
+_COUNT = re.compile(r"FREQ=WEEKLY.*COUNT=(\d+)")
 UNCANCELLED = frozenset({"icloud", "ews"})
 """Where no list shows a cancelled event that is not of a series."""
 
@@ -55,7 +57,7 @@ def agenda(holdings: Holdings, calendar: int, count: int, beside: Sequence[Event
 
     At Google some are those of `beside`, another calendar of the same grant, under the same ids.
     """
-    ids = object_ids(holdings.provider, holdings.seed, holdings.mailbox, f"event {calendar}")
+    ids = event_ids(holdings, calendar)
     single = [entry for entry in beside if entry.master_id is None and entry.repeats is None]
     wanted = count // 5 if holdings.provider == "google" else 0
     shared = single[:: len(single) // wanted or 1][:wanted] if wanted else []
@@ -70,11 +72,17 @@ def agenda(holdings: Holdings, calendar: int, count: int, beside: Sequence[Event
     return sorted(entries, key=lambda entry: (entry.start, entry.id))
 
 
+def event_ids(holdings: Holdings, calendar: int | str) -> Callable[[int], str]:
+    """Return what gives the ids of a calendar's events, its first ones by number and new ones by its id."""
+    return object_ids(holdings.provider, holdings.seed, holdings.mailbox, f"event {calendar}")
+
+
 def event_entry(record: Record, event_type: str = "default") -> EventEntry:
     """Return what the lists look at of a record that was given; raises ValueError as `bounds` does."""
     start, end = bounds(record.get("when") or {})
     if record.get("recurrence"):
-        end = FOREVER
+        count = _COUNT.search(record["recurrence"][0])
+        end = FOREVER if count is None else end + (int(count[1]) - 1) * WEEK
     return EventEntry(
         record["id"],
         start,
@@ -133,7 +141,7 @@ def _single(holdings: Holdings, calendar: int, number: int, event_id: str, rando
 
 
 def _series(
-    holdings: Holdings, calendar: int, number: int, ids: Any, room: int, random: Random
+    holdings: Holdings, calendar: int, number: int, ids: Callable[[int], str], room: int, random: Random
 ) -> list[EventEntry]:
     """Return a weekly series and up to five of its occurrences: as planned, cancelled, and moved."""
     start, endless = _start(holdings, random), random.random() < 0.3
@@ -152,7 +160,7 @@ def _series(
         moved = 2 * HOUR if place % 3 == 0 else 0
         children.append(
             EventEntry(
-                _occurrence_id(holdings, master.id, original, ids(number + place)),
+                occurrence_id(holdings, master.id, original, ids(number + place)),
                 original + moved,
                 original + moved + HOUR,
                 master.updated,
@@ -165,7 +173,8 @@ def _series(
     return [master, *children]
 
 
-def _occurrence_id(holdings: Holdings, master_id: str, original: int, own_id: str) -> str:
+def occurrence_id(holdings: Holdings, master_id: str, original: int, own_id: str) -> str:
+    """Return the id of an occurrence of a series: at Google it says when that would have been."""
     if holdings.provider != "google":
         return own_id
     return f"{master_id}_{datetime.fromtimestamp(original, UTC):%Y%m%dT%H%M%SZ}"

@@ -28,25 +28,12 @@ from mail_pipeline.simulator.log import LoggedRequest, RequestLog
 from mail_pipeline.simulator.pager import Result
 from mail_pipeline.simulator.problems import ApiError, bad_request, grant_expired, key_refused
 from mail_pipeline.simulator.service import Service
-from mail_pipeline.simulator.streams import Call
+from mail_pipeline.simulator.streams import PATHS, Call
 from mail_pipeline.simulator.webhooks import Webhooks
 
 _JSON = "application/json"
 _WEBHOOKS = frozenset({"webhooks", "webhook", "rotate"})
 _GZIP_FROM = 200
-_STREAMS = {
-    "contacts": "/contacts",
-    "contact_groups": "/contacts/groups",
-    "contact": "/contacts/{id}",
-    "calendars": "/calendars",
-    "calendar": "/calendars/{id}",
-    "events": "/events",
-    "events_import": "/events/import",
-    "event": "/events/{id}",
-    "threads": "/threads",
-    "thread": "/threads/{id}",
-}
-"""Paths below a grant by operation; the first that fits wins."""
 
 
 class EncodedPaths:
@@ -95,7 +82,7 @@ def create_app(wiring: Wiring) -> Starlette:
         Route(f"{grant}/folders/{{id}}", api("folder"), methods=["GET"]),
         Route(mail, api("messages"), methods=["GET"]),
         Route(f"{mail}/{{id}}", api("message"), methods=["GET"]),
-        *(Route(grant + path, api(name), methods=["GET"]) for name, path in _STREAMS.items()),
+        *(Route(grant + path, api(name), methods=["GET"]) for name, path in PATHS.items()),
         Route("/v3/webhooks", api("webhooks"), methods=["GET", "POST"]),
         Route("/v3/webhooks/rotate-secret/{id}", api("rotate"), methods=["POST"]),
         Route("/v3/webhooks/{id}/rotate-secret", api("rotate"), methods=["PUT"]),

@@ -97,6 +97,12 @@ def contacts(holdings: Holdings, groups: list[Group]) -> Shelf[ContactEntry]:
     return Shelf(entries, lambda entry: _write(holdings, entry))
 
 
+def new_contact(holdings: Holdings, number: int, source: str) -> Record:
+    """Return a contact that was not there at first; `number` makes it another, in its id and all it says."""
+    ids = object_ids(holdings.provider, holdings.seed, holdings.mailbox, "contact")
+    return _write(holdings, ContactEntry(ids(number), source, (), number))
+
+
 def contact_entry(record: Record) -> ContactEntry:
     """Return what the lists look at of a record that was given."""
     groups = tuple(group["id"] for group in record.get("groups") or [])

@@ -1,15 +1,19 @@
 """An entry of a calendar becomes the API's Event object: people, text, provider's quirks (API notes, 5.4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
+from typing import Any
 
 from mail_pipeline.simulator import words
-from mail_pipeline.simulator.agenda import EventEntry, day
+from mail_pipeline.simulator.agenda import EventEntry, day, event_ids, occurrence_id
 from mail_pipeline.simulator.holdings import Holdings
-from mail_pipeline.simulator.rhythm import DAY
+from mail_pipeline.simulator.rhythm import DAY, HOUR
 from mail_pipeline.simulator.seeds import stable_int
 from mail_pipeline.simulator.shelf import Record
 
+FIRST_NEW = 1 << 32
+"""From here on number the events that were not there at first, whatever their calendar."""
 _ANSWERS = ("yes", "no", "maybe", "noreply")
 _CALLS = ("Google Meet", "Microsoft Teams", "Zoom Meeting", "Harbour Talk", "unknown")
 """One of them no document names."""
@@ -58,6 +62,25 @@ def write_event(holdings: Holdings, calendar_id: str, entry: EventEntry) -> Reco
     return record
 
 
+def new_event(
+    holdings: Holdings, calendar_id: str, number: int, now: int, fields: Mapping[str, Any]
+) -> Record:
+    """Return an event that was not there at first; `number` makes its id another within the calendar.
+
+    What `fields` do not say is made up: it takes an hour, the day after `now`, unix seconds.
+    """
+    start = now + DAY
+    master, original = fields.get("master_event_id"), fields.get("original_start_time")
+    event_id = event_ids(holdings, calendar_id)(number)
+    if isinstance(master, str) and isinstance(original, int):
+        event_id = occurrence_id(holdings, master, original, event_id)
+    entry = EventEntry(event_id, start, start + HOUR, now, origin=(0, FIRST_NEW + number))
+    record = write_event(replace(holdings, oddity_every=0), calendar_id, entry)
+    if holdings.provider != "icloud":
+        record["created_at"] = now
+    return record | dict(fields)
+
+
 def _when(entry: EventEntry, zone: str) -> Record:
     if entry.form == "time":
         return {"object": "time", "time": entry.start, "timezone": zone}
@@ -65,7 +88,7 @@ def _when(entry: EventEntry, zone: str) -> Record:
         return {"object": "date", "date": day(entry.start)}
     if entry.form == "datespan":
         return {"object": "datespan", "start_date": day(entry.start), "end_date": day(entry.end - DAY)}
-    end = entry.start + 3_600 if entry.repeats is not None else entry.end
+    end = entry.start + HOUR if entry.repeats is not None else entry.end
     return {
         "object": "timespan",
         "start_time": entry.start,

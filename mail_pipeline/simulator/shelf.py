@@ -72,13 +72,12 @@ class Shelf(Generic[E]):
         return serial
 
     def put(self, entry: E, record: Record) -> None:
-        """Lay a record over the one with its id, or add it; raises KeyError for the id of a removed one."""
+        """Lay a record over the one with its id, which comes back where it was removed, or add it."""
         serial = self._index().get(entry.id)
-        if serial in self._gone:
-            raise KeyError(entry.id)
         if serial is None:
             serial = self._index()[entry.id] = len(self._entries)
             self._entries.append(entry)
+        self._gone.discard(serial)
         self._entries[serial] = entry
         self._records[serial] = record
 

@@ -1,13 +1,12 @@
 """A Nylas v3 stand-in, put together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
 
-from mail_pipeline.simulator.account import Account
 from mail_pipeline.simulator.app import Wiring, create_app
 from mail_pipeline.simulator.clock import SimulatedClock
 from mail_pipeline.simulator.cursors import Cursors
@@ -17,16 +16,15 @@ from mail_pipeline.simulator.faults import Faults
 from mail_pipeline.simulator.fleet import Fleet
 from mail_pipeline.simulator.folders import Folder
 from mail_pipeline.simulator.limits import Latency, Limits, Meter
-from mail_pipeline.simulator.live import LiveMailbox
 from mail_pipeline.simulator.log import LoggedRequest, RequestLog
 from mail_pipeline.simulator.postman import Notification, Postman
 from mail_pipeline.simulator.provider import Provider
 from mail_pipeline.simulator.server import serve
 from mail_pipeline.simulator.service import Service
+from mail_pipeline.simulator.truths import truth
 from mail_pipeline.simulator.webhooks import Webhooks
 from mail_pipeline.simulator.world import World
 
-T = TypeVar("T")
 API_KEY = "nyk_simulator"
 """The key a simulator takes unless told another."""
 
@@ -123,52 +121,21 @@ class Simulator:
         """Return what was posted to webhooks, with the outcome of each try, in the order of the changes."""
         return self.postman.notifications()
 
-    def truth(self, grant_id: str) -> Iterator[dict[str, Any]]:
-        """Yield every message of a grant as it truly is now: all folders, the body or none; newest first.
+    def truth(self, grant_id: str, stream: str = "messages") -> Iterator[dict[str, Any]]:
+        """Yield every record of a grant as it truly is now: messages, contacts, calendars, events or threads.
 
-        Raises KeyError for an unknown grant.
+        Messages have all folders, the body or none, and come newest first. Events are those that anybody may
+        see, each with the calendar it is in. Raises KeyError for an unknown grant, ValueError for a stream.
         """
-        with self._world.lock:
-            return self._found(grant_id).records()
-
-    def true_contacts(self, grant_id: str) -> list[dict[str, Any]]:
-        """Return every contact of a grant, of all sources, as it truly is now.
-
-        Raises KeyError for an unknown grant, as the other truths do.
-        """
-        return self._account(grant_id, lambda account: list(account.contacts.records()))
-
-    def true_calendars(self, grant_id: str) -> list[dict[str, Any]]:
-        """Return every calendar of a grant as it truly is now, also those whose events nobody may see."""
-        return self._account(grant_id, lambda account: list(account.calendars.records()))
-
-    def true_events(self, grant_id: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return (calendar id, event) for every event of a grant that anybody may see, as it truly is now.
-
-        The event itself may not say in which calendar it is.
-        """
-        return self._account(grant_id, Account.true_events)
-
-    def true_threads(self, grant_id: str) -> list[dict[str, Any]]:
-        """Return every thread of a grant as the API would list it now: of the IMAP family's, 90 days."""
-        with self._world.lock:
-            threads = self._world.threads(self._found(grant_id))
-            return [threads.record(place) for place in threads.places(self._world.cache_start)]
-
-    def _found(self, grant_id: str) -> LiveMailbox:
-        mailbox = self._world.find(grant_id)
-        if mailbox is None:
-            raise KeyError(grant_id)
-        return mailbox
-
-    def _account(self, grant_id: str, read: Callable[[Account], T]) -> T:
-        with self._world.lock:
-            return read(self._world.account(self._found(grant_id)))
+        return truth(self._world, grant_id, stream)
 
     def true_folders(self, grant_id: str) -> list[Folder]:
         """Return the folders of a grant as they truly are now; raises KeyError for an unknown grant."""
         with self._world.lock:
-            return self._found(grant_id).folders
+            mailbox = self._world.find(grant_id)
+            if mailbox is None:
+                raise KeyError(grant_id)
+            return mailbox.folders
 
     def vanish(self, grant_id: str, folder_id: str | None = None) -> None:
         """Leave a grant, or one of its folders or calendars, out of every answer, as if it were deleted."""

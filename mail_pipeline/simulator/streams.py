@@ -19,6 +19,19 @@ from mail_pipeline.simulator.world import World
 THREADS_DEFAULT, THREADS_MOST = 20, 50
 CONTACTS_DEFAULT = 30
 IMPORT_MOST = 500
+PATHS = {
+    "contacts": "/contacts",
+    "contact_groups": "/contacts/groups",
+    "contact": "/contacts/{id}",
+    "calendars": "/calendars",
+    "calendar": "/calendars/{id}",
+    "events": "/events",
+    "events_import": "/events/import",
+    "event": "/events/{id}",
+    "threads": "/threads",
+    "thread": "/threads/{id}",
+}
+"""Paths below a grant by operation; the first that fits wins."""
 _LIST = frozenset({"limit", "page_token", "select"})
 _HEAPS = 7
 _HEAP = 1 << 40
