@@ -165,6 +165,6 @@ def _tell(console: Console, outcome: "MirrorOutcome") -> None:
             said = explained(word.reason, word.next_step)
             console.print(f"{stream} of {word.grant_id} is {word.state}: {said}")
     for name in outcome.unknown:
-        console.print(f'There is no grant {name}: `mail-pipeline sql "SELECT id FROM grants"` lists them.')
+        console.print(f"There is no grant {name}: the table `grants` lists them.")
     if outcome.cancelled:
         console.print("Interrupted; the next run goes on from the last stored page.")
