@@ -58,6 +58,14 @@ def newcomers(data: Path) -> frozenset[str]:
         return frozenset(key for (key,) in connection.execute(queries.NEWCOMERS).fetchall())
 
 
+def newcomer_grants(data: Path) -> frozenset[str]:
+    """Return the grants connected while notifications arrived whose contacts and events were never listed."""
+    if not catalog_path(data).exists():
+        return frozenset()
+    with connect(data) as connection:
+        return frozenset(grant for (grant,) in connection.execute(queries.NEWCOMER_GRANTS).fetchall())
+
+
 def applied_up_to(data: Path) -> int:
     """Return the number of the last notification that a data folder's lake has applied; 0 for none."""
     if not catalog_path(data).exists():
