@@ -23,8 +23,13 @@ GROUP BY g.id HAVING count(l.stream) = 0 OR NOT bool_and(l.state IN ('complete',
 """Grants whose account beside the mail was never listed, or not to its end."""
 
 MAILBOXES = """
-SELECT partition_key, grant_id, provider, folder_id, folder_name, reported, active, state
-FROM mailboxes SEMI JOIN wanted USING (partition_key)
+WITH pace AS (
+    SELECT provider, median(epoch(last_fetch - first_fetch) / (pages - 1)) AS seconds_per_page
+    FROM mailboxes WHERE state = 'complete' AND pass = 1 AND pages > 5 GROUP BY provider
+)
+SELECT partition_key, grant_id, provider, folder_id, folder_name, reported, active, state, expected,
+    seconds_per_page
+FROM mailboxes SEMI JOIN wanted USING (partition_key) LEFT JOIN pace USING (provider)
 """
 """The mailboxes whose partition keys are in the table `wanted`."""
 
@@ -337,6 +342,23 @@ ACTIVE_PARTITION_KEYS = "SELECT partition_key FROM mailboxes WHERE active"
 REQUESTS_AND_MESSAGES = """
 SELECT (SELECT coalesce(sum(requests), 0)::BIGINT FROM mailboxes), (SELECT count(*) FROM messages)
 """
+
+PLANNED_MAILBOXES = """
+WITH pace AS (
+    SELECT provider, median(epoch(last_fetch - first_fetch) / (pages - 1)) AS seconds_per_page
+    FROM mailboxes WHERE state = 'complete' AND pass = 1 AND pages > 5 GROUP BY provider
+)
+SELECT partition_key, grant_id, provider, folder_name, state, expected, seconds_per_page, ids_seen, pages,
+    quota_units, epoch(last_fetch - first_fetch)::BIGINT AS seconds,
+    planned_messages, planned_pages, planned_units, planned_seconds
+FROM mailboxes LEFT JOIN pace USING (provider)
+WHERE active AND ($grant::VARCHAR IS NULL OR grant_id = $grant)
+"""
+"""What is expected of each mailbox, what was when its list began, and what it took so far."""
+
+THREADS_TO_LIST = (
+    "SELECT grant_id, provider, count(*) FROM threads t JOIN grants g ON g.id = t.grant_id GROUP BY ALL"
+)
 
 STATUS_STREAMS = """
 SELECT stream, state, count(DISTINCT grant_id) AS grants, sum(records)::BIGINT AS records,

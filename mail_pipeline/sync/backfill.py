@@ -8,9 +8,12 @@ import pyarrow as pa
 
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import Limits
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.checkpoints import FAILED, REGISTERED, Checkpoint, newest_checkpoints
+from mail_pipeline.sync.client import limits_of
 from mail_pipeline.sync.partition_keys import split
+from mail_pipeline.sync.plan import plan
 from mail_pipeline.sync.pool import GrantWork, Task, open_pool
 from mail_pipeline.sync.position import BackfillOptions, has_more
 from mail_pipeline.sync.progress import MailboxProgress, Slice
@@ -38,13 +41,13 @@ def backfill(
     """
     options = options or BackfillOptions()
     with open_pool(settings, options) as pool:
-        grants, settled = _sort(pool.lake, list(dict.fromkeys(keys)), options)
+        grants, settled = _sort(pool.lake, list(dict.fromkeys(keys)), options, limits_of(settings))
         yield from settled
         yield from pool.work(grants.values(), on_progress or (lambda _: None))
 
 
 def _sort(
-    lake: Lake, wanted: list[str], options: BackfillOptions
+    lake: Lake, wanted: list[str], options: BackfillOptions, limits: Limits
 ) -> tuple[Mapping[str, GrantWork], list[MailboxProgress]]:
     """Tell the mailboxes there is work for, by grant, from those whose outcome is known already."""
     table = pa.table({"partition_key": pa.array(wanted, pa.string())})
@@ -53,7 +56,8 @@ def _sort(
     settled = []
     for key, checkpoint in _standing(lake, wanted, found).items():
         row = found.get(key)
-        task = Task(_mailbox(key, row), checkpoint, ids_before=checkpoint.ids_seen)
+        mailbox = _mailbox(key, row, options, limits)
+        task = Task(mailbox, checkpoint, ids_before=checkpoint.ids_seen)
         if row is None or not row["active"]:
             settled.append(_gone(task))
         elif not has_more(checkpoint, options):
@@ -71,15 +75,14 @@ def _standing(lake: Lake, wanted: list[str], found: Mapping[str, dict[str, Any]]
     standing = {}
     for key in wanted:
         row = found.get(key)
-        mailbox = _mailbox(key, row)
-        checkpoint = stored.get(key) or Checkpoint(partition_key=key, grant_id=mailbox.grant_id)
+        checkpoint = stored.get(key) or Checkpoint(partition_key=key, grant_id=split(key)[0])
         if row is not None and row["state"] == REGISTERED:
             checkpoint = replace(checkpoint, state=REGISTERED)
         standing[key] = checkpoint
     return standing
 
 
-def _mailbox(key: str, row: dict[str, Any] | None) -> Slice:
+def _mailbox(key: str, row: dict[str, Any] | None, options: BackfillOptions, limits: Limits) -> Slice:
     if row is None:
         return Slice(partition_key=key, grant_id=split(key)[0], provider="unknown")
     return Slice(
@@ -89,6 +92,16 @@ def _mailbox(key: str, row: dict[str, Any] | None) -> Slice:
         scope=row["folder_id"],
         scope_name=row["folder_name"],
         reported=row["reported"],
+        # How much of it is newer than a date, nobody says.
+        planned=plan(
+            row["provider"],
+            row["expected"],
+            limits=limits,
+            page_size=options.page_size,
+            seconds_per_page=row["seconds_per_page"],
+        )
+        if options.since is None
+        else None,
     )
 
 
