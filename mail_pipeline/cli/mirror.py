@@ -101,7 +101,7 @@ def mirror(
     place: Workplace,
     grants: Sequence[str],
     streams: Sequence[str],
-    options: BackfillOptions,
+    options: BackfillOptions | None = None,
     *,
     refresh: bool = True,
 ) -> "MirrorOutcome":
