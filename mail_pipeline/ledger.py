@@ -73,12 +73,12 @@ def thread_costs(data: Path, grant_ids: Collection[str]) -> str:
     with connect(data) as connection:
         rows = connection.execute(queries.THREADS_TO_LIST).fetchall()
     wanted = set(grant_ids)
-    counts = [(provider, count) for grant_id, provider, count in rows if grant_id in wanted]
-    requests, units = (
-        map(sum, zip(*(thread_cost(*each) for each in counts), strict=True)) if counts else (0, 0)
-    )
-    total = sum(count for _, count in counts)
-    return f"About {total:,} threads in {requests:,} requests, {units:,} of Gmail's quota units"
+    found = [(provider, count) for grant_id, provider, count in rows if grant_id in wanted]
+    costs = [thread_cost(provider, count) for provider, count in found]
+    threads = sum(count for _, count in found)
+    requests = sum(pages for pages, _ in costs)
+    units = sum(spent for _, spent in costs)
+    return f"About {threads:,} threads in {requests:,} requests, {units:,} of Gmail's quota units"
 
 
 def applied_up_to(data: Path) -> int:

@@ -51,9 +51,7 @@ def command(headless: bool, host: str, port: int, seed: int, as_json: bool) -> N
                 filled = fill(place, lambda active: Choice(tuple(active)), check=children.check)
                 _tell(place, filled, as_json=as_json)
                 if url is not None and not filled.cancelled:
-                    notes().print(
-                        "\nNow contacts, calendars and events; iCloud gives them half a year at once."
-                    )
+                    notes().print("\nNow contacts, calendars and events (iCloud gives half a year at once).")
                     mirror(place, (), STREAMS, refresh=False)
                     if place.simulated:
                         notes().print("\nMail keeps arriving: watch the asset message_updates in the UI.")
