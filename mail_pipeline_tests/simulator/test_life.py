@@ -1,7 +1,10 @@
 from collections import Counter
 from itertools import islice
 
+import pytest
+
 from mail_pipeline.simulator import PROVIDERS, Fleet, MailboxSpec, SimulatedClock, Simulator
+from mail_pipeline.simulator.errands import ERRANDS
 
 
 def lively(*specs):
@@ -65,3 +68,31 @@ def test_without_folder_changes_only_mail_changes():
     steps = list(islice(lively().provider.live(4, folders=False), 300))
     assert not any(step.operation.endswith("_folder") for step in steps)
     assert {"arrive", "flag", "move", "delete"} <= {step.operation for step in steps}
+
+
+STREAMS = ("messages", "contacts", "calendars", "events")
+
+
+def test_the_whole_account_lives_where_asked_and_the_mail_alone_otherwise():
+    one, same = lively(), lively()
+    steps = list(islice(one.provider.live(3, streams=STREAMS), 1_500))
+    assert list(islice(same.provider.live(3, streams=STREAMS), 1_500)) == steps
+    for stream in STREAMS:
+        ours, theirs = (
+            [list(world.truth(mailbox.grant.id, stream)) for mailbox in world.fleet] for world in (one, same)
+        )
+        assert ours == theirs
+
+    every = {name for stream in STREAMS[1:] for name in ERRANDS[stream]}
+    assert every <= {step.operation for step in steps}
+    assert not every & {step.operation for step in islice(lively().provider.live(3), 300)}
+    kinds = {mailbox.grant.id: mailbox.grant.provider for mailbox in one.fleet}
+    calendars = {kinds[step.grant_id] for step in steps if step.operation.endswith("_event")}
+    assert calendars == {"google", "microsoft", "ews", "icloud"}
+
+
+def test_one_stream_can_live_alone_and_an_unknown_one_cannot():
+    steps = islice(lively().provider.live(3, streams=("contacts",)), 200)
+    assert {step.operation for step in steps} == set(ERRANDS["contacts"])
+    with pytest.raises(ValueError, match="weather"):
+        next(lively().provider.live(3, streams=("weather",)))
