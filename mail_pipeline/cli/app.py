@@ -18,6 +18,7 @@ _COMMANDS = (
     "reconcile",
     "status",
     "sql",
+    "search",
     "receive",
     "webhook",
     "upkeep",
