@@ -16,8 +16,8 @@ GROUP = "marts"
     kinds={"sqlite", "duckdb"},
     deps=[messages, message_updates, reconciliations],
     description="Words in subjects and bodies, for `SELECT … FROM search('quarterly report')` and "
-    "`mail-pipeline search`. A run indexes messages that are new or were edited, and takes out those that are "
-    "gone; the schedule `refresh_search_every_10_minutes` asks for it where anything was committed.",
+    "`mail-pipeline search`. A run indexes messages that are new or were edited, and takes out those "
+    "that are gone; the schedule `refresh_search_every_10_minutes` asks for it where anything was committed.",
     metadata={"dagster/table_name": "search"},
 )
 def search_index(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.MaterializeResult[None]:

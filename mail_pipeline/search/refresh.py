@@ -44,8 +44,14 @@ def is_behind(data: Path) -> bool:
     """Tell whether the lake has had any commit since the last refresh, or there was none yet."""
     if not index_path(data).exists():
         return True
-    with _classed(data), opened(data) as index, connect(data) as lake:
-        return index.lake() != _state(lake)
+    with connect(data) as lake, _classed(data):
+        try:
+            with opened(data) as index:
+                return index.lake() != _state(lake)
+        except sqlite3.DatabaseError as error:
+            if not _damaged(error):
+                raise
+            return True
 
 
 def refresh(data: Path, on_batch: Callable[[Refreshed], None] | None = None) -> Refreshed:
