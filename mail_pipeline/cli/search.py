@@ -130,7 +130,7 @@ def _print_hit(console: Console, hit: dict[str, Any]) -> None:
     name, address = hit["from_name"], hit["from_address"]
     sender = f"{name} <{address}>" if name and address else name or address or ""
     date = hit["date"].strftime("%Y-%m-%d %H:%M") if hit["date"] else ""
-    console.print(Text(f"{date}  {sender}  ", "dim") + _marked(snippet.subject))
+    console.print(Text(_harmless(f"{date}  {sender}  "), "dim") + _marked(snippet.subject))
     if snippet.body:
         console.print(Text("    ") + _marked(snippet.body), soft_wrap=True)
 
@@ -140,5 +140,10 @@ def _marked(text: str) -> Text:
     shown = Text()
     for number, part in enumerate(text.split(_MARKS[0])):
         hit, _, rest = part.partition(_MARKS[1]) if number else ("", "", part)
-        shown.append(hit, "bold").append(rest)
+        shown.append(_harmless(hit), "bold").append(_harmless(rest))
     return shown
+
+
+def _harmless(text: str) -> str:
+    """Return a text without the characters that would control the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)

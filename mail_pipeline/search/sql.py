@@ -37,11 +37,12 @@ SELECT grant_id, id, score::DOUBLE AS score FROM sqlite_query('search_index',
 """
 """A word in the subject counts four times as much as one in the body."""
 
+# With a share of the words in it, so that it is an error to search and not to make the macro.
 _NO_INDEX = """
 CREATE TEMP MACRO search(words) AS TABLE
-SELECT grant_id, id, score FROM (SELECT NULL::VARCHAR AS grant_id, NULL::VARCHAR AS id, NULL::DOUBLE AS score)
-WHERE words IS NULL OR error('There was no search index when this connection was opened. '
-    'Run `mail-pipeline search` or the job refresh_search, then connect again')
+SELECT '' AS grant_id, '' AS id, 0::DOUBLE AS score FROM range(error(coalesce(left(words, 0), '') ||
+    'There was no search index when this connection was opened. '
+    'Run `mail-pipeline search` or the job refresh_search, then connect again')::BIGINT)
 """
 
 

@@ -1,16 +1,24 @@
 import dagster as dg
+import pytest
 
-from mail_pipeline.definitions import defs
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.schedules import refresh_search_every_10_minutes
 from mail_pipeline_tests.definitions.running import newest, run_job
 from mail_pipeline_tests.search.letters import letter, store
 
 
+@pytest.fixture
+def instance(tmp_path):
+    """A schedule's context refuses an instance in memory."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
 def tick(instance):
-    resources = {"mail_pipeline": defs.resources["mail_pipeline"]}
-    context = dg.build_schedule_context(instance=instance, resources=resources)
-    return refresh_search_every_10_minutes(context)
+    resources = {"mail_pipeline": MailPipelineResource()}
+    with dg.build_schedule_context(instance=instance, resources=resources) as context:
+        return refresh_search_every_10_minutes(context)
 
 
 def test_a_run_brings_the_index_up_to_the_mail_and_counts(start, data, instance):
