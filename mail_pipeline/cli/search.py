@@ -13,8 +13,9 @@ from mail_pipeline.asking import connect
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import notes, print_json, results
 from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.errors import StopRun
 from mail_pipeline.search import queries
-from mail_pipeline.search.index import Snippet, opened
+from mail_pipeline.search.index import Snippet, index_path, opened
 from mail_pipeline.search.refresh import Refreshed, is_behind, refresh
 
 _MARKS = ("\ue000", "\ue001")
@@ -108,8 +109,12 @@ def _ask(data: Path, chosen: dict[str, Any]) -> tuple[list[dict[str, Any]], str]
             )
         try:
             cursor = connection.execute(queries.FOUND, chosen)
-        except duckdb.BinderException:
-            raise click.UsageError("These are too many words for one search.") from None
+        except duckdb.Error:
+            raise StopRun(
+                "The search index cannot be read, or the lake",
+                next_step=f"Remove {index_path(data).parent}, from which nothing is lost, and search again; "
+                "`mail-pipeline doctor` looks at the lake.",
+            ) from None
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()], terms
 

@@ -22,7 +22,7 @@ CREATE TABLE documents (
 );
 CREATE UNIQUE INDEX documents_by_key ON documents (grant_id, id);
 CREATE TABLE texts (number INTEGER PRIMARY KEY, text BLOB NOT NULL);
-CREATE TABLE refreshes (lake TEXT NOT NULL, at TEXT NOT NULL DEFAULT current_timestamp);
+CREATE TABLE refreshes (lake TEXT NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (
     subject, body, content = '', tokenize = "unicode61 remove_diacritics 2"
 );
@@ -112,6 +112,10 @@ class SearchIndex:
         with self._transaction():
             self._connection.execute("DELETE FROM refreshes")
             self._connection.execute("INSERT INTO refreshes (lake) VALUES (?)", (lake,))
+
+    def compact(self) -> None:
+        """Merge all of `words`, so that those of documents taken out lie nowhere in the file any more."""
+        self._connection.execute("INSERT INTO words (words) VALUES ('optimize')")
 
     def snippets(
         self, terms: str, messages: Sequence[tuple[str, str]], marks: tuple[str, str]

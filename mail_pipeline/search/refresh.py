@@ -24,6 +24,8 @@ from mail_pipeline.search.text import text_of
 
 _BATCH = 1_000
 _MEMORY = "1GB"
+_COMPACTED_SHARE = 0.05
+"""Words of a document taken out lie in the file until they are merged; compacting rewrites all of it."""
 
 
 @dataclass(slots=True)
@@ -93,6 +95,8 @@ def _refresh(
                 report.indexed += len(documents)
                 if on_batch is not None:
                     on_batch(report)
+            if report.removed > _COMPACTED_SHARE * index.count():
+                index.compact()
             index.refreshed(state)
         report.documents = index.count()
     report.size_bytes = index_path(data).stat().st_size
