@@ -15,7 +15,7 @@ from mail_pipeline.cli.terminal import notes, print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.errors import StopRun
 from mail_pipeline.search import queries
-from mail_pipeline.search.index import Snippet, index_path, opened
+from mail_pipeline.search.index import Snippet, index_path, reading
 from mail_pipeline.search.refresh import Refreshed, is_behind, refresh
 
 _MARKS = ("\ue000", "\ue001")
@@ -70,7 +70,7 @@ def command(
     found, terms = _ask(data, chosen)
     keys = [(row["grant_id"], row["id"]) for row in found]
     # After DuckDB has let go of the file: two SQLites of one process undo each other's locks.
-    with opened(data) as index:
+    with reading(data) as index:
         snippets = index.snippets(terms, keys, _MARKS)
     hits = [{**row, "snippet": snippets.get(key)} for row, key in zip(found, keys, strict=True)]
     if as_json:

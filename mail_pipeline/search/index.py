@@ -74,7 +74,7 @@ def index_path(data: Path) -> Path:
 
 
 class SearchIndex:
-    """An open index; `opened` makes one. The caller sees to it that only one writes."""
+    """An open index, from `opened` or `reading`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Take a connection that is in no transaction."""
@@ -155,14 +155,17 @@ class SearchIndex:
 
 @contextmanager
 def opened(data: Path) -> Iterator[SearchIndex]:
-    """Open the index of a data folder, making it where there is none of this format.
+    """Open the index of a data folder for writing, making it where there is none of this format.
 
-    Raises sqlite3.DatabaseError where the file is damaged.
+    The caller sees to it that only one does. Raises sqlite3.DatabaseError where the file is damaged.
     """
     path = index_path(data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and _format(path) != FORMAT:
-        discard(data)
+    if path.exists():
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            known = _format(connection)
+        if known not in (0, FORMAT):
+            discard(data)
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         # A power cut may cost the last transactions, which the next refresh makes again.
@@ -170,8 +173,22 @@ def opened(data: Path) -> Iterator[SearchIndex]:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         # Words of a deleted message are not left lying in free pages.
         connection.execute("PRAGMA secure_delete = ON")
-        if connection.execute("PRAGMA user_version").fetchone() == (0,):
+        if _format(connection) == 0:
             connection.executescript(f"BEGIN;{_TABLES.format(format=FORMAT)}COMMIT;")
+        yield SearchIndex(connection)
+
+
+@contextmanager
+def reading(data: Path) -> Iterator[SearchIndex]:
+    """Open the index of a data folder for reading, beside who writes.
+
+    Raises sqlite3.DatabaseError where there is none of this format, or the file is damaged.
+    """
+    address = f"{index_path(data).resolve().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(address, timeout=_BUSY_SECONDS, uri=True)) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        if _format(connection) != FORMAT:
+            raise sqlite3.DatabaseError("The search index is of another format")
         yield SearchIndex(connection)
 
 
@@ -183,9 +200,8 @@ def discard(data: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _format(path: Path) -> int:
-    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+def _format(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _clean(text: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -19,7 +20,7 @@ from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.disk import database_error, disk_errors
 from mail_pipeline.lake.lock import WriteLock
 from mail_pipeline.search import queries
-from mail_pipeline.search.index import Document, SearchIndex, discard, index_path, opened
+from mail_pipeline.search.index import Document, SearchIndex, discard, index_path, opened, reading
 from mail_pipeline.search.text import text_of
 
 _BATCH = 1_000
@@ -48,7 +49,7 @@ def is_behind(data: Path) -> bool:
         return True
     with connect(data) as lake, _classed(data):
         try:
-            with opened(data) as index:
+            with reading(data) as index:
                 return index.lake() != _state(lake)
         except sqlite3.DatabaseError as error:
             if not _damaged(error):
@@ -129,10 +130,10 @@ def _state(lake: duckdb.DuckDBPyConnection) -> str:
     return str(_one(lake, queries.LAKE_STATE))
 
 
-def _one(lake: duckdb.DuckDBPyConnection, statement: str) -> int:
+def _one(lake: duckdb.DuckDBPyConnection, statement: str) -> Any:
     found = lake.execute(statement).fetchone()
     assert found is not None
-    return found[0]  # type: ignore[no-any-return]
+    return found[0]
 
 
 def _damaged(error: sqlite3.DatabaseError) -> bool:

@@ -37,11 +37,13 @@ SELECT grant_id, id, score::DOUBLE AS score FROM sqlite_query('search_index',
 """
 """A word in the subject counts four times as much as one in the body."""
 
+_PROBE = "FROM sqlite_query('search_index', 'SELECT rowid FROM words LIMIT 0')"
+
 # With a share of the words in it, so that it is an error to search and not to make the macro.
 _NO_INDEX = """
 CREATE TEMP MACRO search(words) AS TABLE
 SELECT '' AS grant_id, '' AS id, 0::DOUBLE AS score FROM range(error(coalesce(left(words, 0), '') ||
-    'There was no search index when this connection was opened. '
+    'There was no search index that can be read when this connection was opened. '
     'Run `mail-pipeline search` or the job refresh_search, then connect again')::BIGINT)
 """
 
@@ -55,10 +57,16 @@ def offer_search(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
     """
     connection.execute(_TERMS)
     path = index_path(data)
-    if not path.exists():
-        connection.execute(_NO_INDEX)
-        return
-    # ATTACH takes no parameters; the path is ours, quoted.
-    quoted = str(path.resolve()).replace("'", "''")
-    connection.execute(f"ATTACH '{quoted}' AS search_index (TYPE sqlite, READ_ONLY)")
-    connection.execute(_SEARCH)
+    if path.exists():
+        try:
+            # ATTACH takes no parameters; the path is ours, quoted.
+            quoted = str(path.resolve()).replace("'", "''")
+            connection.execute(f"ATTACH '{quoted}' AS search_index (TYPE sqlite, READ_ONLY)")
+            connection.execute(_PROBE).fetchall()
+            connection.execute(_SEARCH)
+        except duckdb.Error:
+            # Damaged, or just being made: the tables must be open to questions all the same.
+            connection.execute("DETACH DATABASE IF EXISTS search_index")
+        else:
+            return
+    connection.execute(_NO_INDEX)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mail_pipeline import connect
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.search.refresh import refresh
+from mail_pipeline.search.index import index_path
+from mail_pipeline.search.refresh import is_behind, refresh
 from mail_pipeline_tests.search.letters import letter, store
 
 LETTERS = {
@@ -153,6 +154,18 @@ def test_before_the_first_refresh_it_says_what_to_do(data: Path):
         with pytest.raises(duckdb.InvalidInputException, match="Run `mail-pipeline search`"):
             connection.execute("SELECT * FROM search('budget')").fetchall()
         assert connection.execute("SELECT count(*) FROM messages").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("contents", [b"", b"rubbish" * 1000])
+def test_an_index_that_cannot_be_read_does_not_keep_anybody_from_the_tables(data: Path, contents: bytes):
+    index_path(data).parent.mkdir()
+    index_path(data).write_bytes(contents)
+    with connect(data) as connection:
+        assert connection.execute("SELECT count(*) FROM messages").fetchall() == [(0,)]
+        with pytest.raises(duckdb.InvalidInputException, match="Run `mail-pipeline search`"):
+            connection.execute("SELECT * FROM search('budget')").fetchall()
+    assert is_behind(data)
+    assert index_path(data).read_bytes() == contents
 
 
 def test_a_reader_sees_what_a_later_refresh_adds(data: Path):
