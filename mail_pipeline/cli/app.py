@@ -20,6 +20,7 @@ _COMMANDS = (
     "reconcile",
     "status",
     "sql",
+    "search",
     "receive",
     "webhook",
     "upkeep",
