@@ -29,7 +29,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the environment variables of the README's table.
+        """Read the environment variables of VARIABLES.
 
         Unset and empty are the same. Raises StopRun naming the variable and what it should hold.
         """
@@ -75,6 +75,64 @@ class Settings:
                 next_step="Put NYLAS_API_KEY=… (Nylas dashboard, API Keys) into the environment or into "
                 "`.env`, or try `mail-pipeline demo`, which needs no account.",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: the field of Settings it sets, and what people are told of it."""
+
+    name: str
+    field: str
+    description: str
+
+
+VARIABLES = (
+    Variable("NYLAS_API_KEY", "api_key", "Key of the Nylas application. Needed for real mail."),
+    Variable(
+        "NYLAS_API_URI",
+        "api_uri",
+        "Address of the region the key was made in; https://api.eu.nylas.com for Europe.",
+    ),
+    Variable(
+        "NYLAS_WEBHOOK_SECRET",
+        "webhook_secrets",
+        "The webhook's secret, for the receiver; several with commas between them while it is rotated.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_DATA",
+        "data",
+        "Folder for the lake, what has landed, the leases and Dagster's history. A local folder.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_DATABASE_URL",
+        "database_url",
+        "Where notifications land: postgresql://… (`pip install mail-pipeline[postgres]`). Unset: a SQLite "
+        "file in the data folder.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS",
+        "keep_notifications_days",
+        "Days for which a landed notification is kept once it is applied.",
+    ),
+    Variable("MAIL_PIPELINE_WORKERS", "workers", "Mailboxes worked at once in one run."),
+    Variable(
+        "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND",
+        "google_units_per_second",
+        "Quota units spent per Google mailbox and second. Google allows 250, or 100 in Cloud projects made "
+        "since May 2026.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_MIN_PAGE_INTERVAL",
+        "min_page_interval",
+        "Least seconds between two pages of a mailbox.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_PATIENCE",
+        "patience",
+        "Seconds for which one request is tried again before its mailbox is paused.",
+    ),
+)
+"""Every variable that `from_env` reads; docs/settings.md is made from it."""
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, least: float, whole: bool = False) -> float:
