@@ -1,7 +1,7 @@
 """Makes the reference pages from the code: `python -m docs.generate`, or `make docs`.
 
-What they say stands once, where it is used: columns in the lake's schema, options at their commands, variables
-in the settings, assets and all that runs them in the definitions.
+What they say stands once, where it is used: columns in the lake's schema, options at their commands,
+variables in the settings, assets and all that runs them in the definitions.
 """
 
 import dataclasses
@@ -37,9 +37,9 @@ def tables() -> str:
     parts = [
         "# Tables",
         _paragraph(
-            "Everything the lake holds. `mail-pipeline sql`, `mail_pipeline.connect()` and any DuckDB read it. "
-            "Times are UTC, ids are compared byte for byte, and names that begin with `all_` hold also what is "
-            "gone. The same descriptions stand in the catalog, and in the Dagster UI."
+            "Everything the lake holds. `mail-pipeline sql`, `mail_pipeline.connect()` and any DuckDB read "
+            "it: [asking](asking.md). Times are UTC, ids are compared byte for byte, and what begins with `all_` "
+            "holds also what is gone. The same descriptions stand in the catalog, and in the Dagster UI."
         ),
         _code("sql", _COMMENTS),
         _table(
@@ -107,7 +107,9 @@ def commands() -> str:
     return _page(parts)
 
 
-def _commands(group: click.Group, above: click.Context, path: str = "") -> Iterator[tuple[str, click.Context]]:
+def _commands(
+    group: click.Group, above: click.Context, path: str = ""
+) -> Iterator[tuple[str, click.Context]]:
     for name in group.list_commands(above):
         command = group.get_command(above, name)
         assert command is not None
@@ -144,10 +146,10 @@ def settings() -> str:
         [
             "# Settings",
             _paragraph(
-                "Settings are environment variables, or lines of `.env` in the project folder; the environment "
-                "wins, and what is unset or empty has its default. What is wrong with one is said by every "
-                "command, with its name and what was expected, before anything is done. A relative folder counts "
-                "from the current folder, and one in `.env` from the folder of that file."
+                "Settings are environment variables, or lines of `.env` in the project folder; the "
+                "environment wins, and what is unset or empty has its default. What is wrong with one is "
+                "said by every command, with its name and what was expected, before anything is done. A relative "
+                "folder counts from the current folder, and one in `.env` from the folder of that file."
             ),
             _table(
                 ("variable", "default", ""),
@@ -157,9 +159,9 @@ def settings() -> str:
                 ],
             ),
             _paragraph(
-                "How Dagster runs (runs at once, retries, how long its history is kept) is set in `dagster.yaml`, "
-                "of which the commands keep a copy in the data folder. No setting of ours is part of a run's "
-                "configuration, so that no secret can be."
+                "How Dagster runs (runs at once, retries, how long its history is kept) is set in "
+                "`dagster.yaml`, of which the commands keep a copy in the data folder. No setting of ours is "
+                "part of a run's configuration, so that no secret can be."
             ),
         ]
     )
@@ -178,7 +180,7 @@ def assets() -> str:
     parts = [
         "# Assets, checks, jobs, schedules, sensors",
         _paragraph(
-            "What the Dagster UI shows. A partition of `mailboxes` is a mailbox, one of `grants` is a connected "
+            "What the Dagster UI shows. A partition of `mailboxes` is a mailbox, one of `grants` a connected "
             "account. Schedules and sensors are on from the start, and switched off under *Automation*."
         ),
         "## Assets",

@@ -1,8 +1,8 @@
 """The notebook: run from top to bottom, as people run it, on mail whose truth is known.
 
-What it showed lies in artifacts/ as HTML. The README's picture is renewed by
+What it showed lies in artifacts/ as HTML. The picture in the docs is renewed by
 
-    RENEW_IMAGES=1 .venv/bin/pytest mail_pipeline_tests/notebooks
+    make screenshots
 """
 
 import os

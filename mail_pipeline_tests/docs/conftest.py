@@ -1,0 +1,73 @@
+"""A project with a filled lake, for everything the pages ask of one."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mail_pipeline.search.refresh import refresh
+from mail_pipeline.settings import Settings
+from mail_pipeline.simulator import API_KEY, Fleet, Limits, MailboxSpec, Simulator
+from mail_pipeline.sync.mirror import mirror
+from mail_pipeline.sync.streams import RECORD_STREAMS
+from mail_pipeline_tests.backfill.world import World, world
+
+_MAILBOXES = [
+    MailboxSpec("google", messages=60, body_mean=300, contacts=5, calendars=1, events=8),
+    MailboxSpec("imap", messages=40, body_mean=300, user_folders=1),
+]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder whose data folder was filled elsewhere and then moved here."""
+
+    folder: Path
+    grant: str
+    """A grant in one pass."""
+    environment: dict[str, str]
+
+    @property
+    def data(self) -> Path:
+        """Return the data folder, where it is by default."""
+        return self.folder / "data"
+
+
+@pytest.fixture(scope="package")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Two accounts, complete, with contacts and events, and a search index."""
+    folder = tmp_path_factory.mktemp("docs")
+    simulator = Simulator(Fleet.generate(7, _MAILBOXES), limits=Limits.off(), live=True)
+    with world(simulator, folder / "before" / "data") as place:
+        assert {each.state for each in place.backfill(place.register()).values()} == {"complete"}
+        for stream in ("contacts", "calendars", "events"):
+            _mirror(place.settings(), stream, [box.grant.id for box in simulator.fleet])
+        place.close()
+        refresh(place.data)
+        (folder / "before").rename(folder / "project")
+        for name in ("workspace.yaml", "dagster.yaml"):
+            (folder / "project" / name).touch()
+        yield Project(folder / "project", place.grant_id("google"), _environment(place))
+
+
+def _mirror(settings: Settings, stream: str, grants: list[str]) -> None:
+    ended = list(mirror(RECORD_STREAMS[stream], grants, settings=settings))
+    assert {each.state for each in ended} <= {"complete", "skipped"}
+
+
+def _environment(place: World) -> dict[str, str]:
+    own = {name: value for name, value in place.environment().items() if name != "MAIL_PIPELINE_DATA"}
+    assert own["NYLAS_API_KEY"] == API_KEY
+    return own
+
+
+@pytest.fixture
+def inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """Work in the project, and give the environment back, which commands change."""
+    monkeypatch.chdir(project.folder)
+    before = dict(os.environ)
+    yield project
+    os.environ.clear()
+    os.environ.update(before)
