@@ -38,8 +38,8 @@ def tables() -> str:
         "# Tables",
         _paragraph(
             "Everything the lake holds. `mail-pipeline sql`, `mail_pipeline.connect()` and any DuckDB read "
-            "it: [asking](asking.md). Times are UTC, ids are compared byte for byte, and what begins with `all_` "
-            "holds also what is gone. The same descriptions stand in the catalog, and in the Dagster UI."
+            "it: [asking](asking.md). Times are UTC, ids are compared byte for byte, and what begins with "
+            "`all_` holds also what is gone. The same descriptions stand in the catalog and the UI."
         ),
         _code("sql", _COMMENTS),
         _table(
@@ -148,8 +148,8 @@ def settings() -> str:
             _paragraph(
                 "Settings are environment variables, or lines of `.env` in the project folder; the "
                 "environment wins, and what is unset or empty has its default. What is wrong with one is "
-                "said by every command, with its name and what was expected, before anything is done. A relative "
-                "folder counts from the current folder, and one in `.env` from the folder of that file."
+                "said by every command, with its name and what was expected, before anything is done. A "
+                "relative folder counts from the current folder, and one in `.env` from that file's."
             ),
             _table(
                 ("variable", "default", ""),

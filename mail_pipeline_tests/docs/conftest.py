@@ -16,7 +16,7 @@ from mail_pipeline_tests.backfill.world import World, world
 
 _MAILBOXES = [
     MailboxSpec("google", messages=60, body_mean=300, contacts=5, calendars=1, events=8),
-    MailboxSpec("imap", messages=40, body_mean=300, user_folders=1),
+    MailboxSpec("ews", messages=40, body_mean=300, contacts=1, calendars=1, events=1),
 ]
 
 
@@ -40,10 +40,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Two accounts, complete, with contacts and events, and a search index."""
     folder = tmp_path_factory.mktemp("docs")
     simulator = Simulator(Fleet.generate(7, _MAILBOXES), limits=Limits.off(), live=True)
+    grants = [mailbox.grant.id for mailbox in simulator.fleet]
     with world(simulator, folder / "before" / "data") as place:
         assert {each.state for each in place.backfill(place.register()).values()} == {"complete"}
         for stream in ("contacts", "calendars", "events"):
-            _mirror(place.settings(), stream, [box.grant.id for box in simulator.fleet])
+            _mirror(place.settings(), stream, grants)
         place.close()
         refresh(place.data)
         (folder / "before").rename(folder / "project")

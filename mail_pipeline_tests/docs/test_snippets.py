@@ -57,9 +57,9 @@ def _that_run(*languages: str, attach: bool = False) -> list[Snippet]:
     ]
 
 
-@pytest.fixture
-def lake(inside: Project) -> Iterator[duckdb.DuckDBPyConnection]:
-    with mail_pipeline.connect() as connection:
+@pytest.fixture(scope="module")
+def lake(project: Project) -> Iterator[duckdb.DuckDBPyConnection]:
+    with mail_pipeline.connect(project.data) as connection:
         yield connection
 
 
