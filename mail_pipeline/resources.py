@@ -7,10 +7,13 @@ import dagster as dg
 
 from mail_pipeline.config import ReconcileConfig
 from mail_pipeline.errors import MailPipelineError
+from mail_pipeline.lake.attachment_upkeep import remove_orphans
+from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
+from mail_pipeline.sync.attachments import AttachmentOptions, AttachmentProgress, fetch_attachments
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
 from mail_pipeline.sync.coverage import Coverage, watch
 from mail_pipeline.sync.reconcile import ReconcileReport, grants_with_open_gaps, reconcile
@@ -40,6 +43,10 @@ class MailPipelineResource:
         """Backfill these partitions as `mail_pipeline.sync.backfill.backfill` promises."""
         return backfill(keys, settings=self.settings(), options=options, on_progress=on_progress)
 
+    def attachments(self, options: AttachmentOptions) -> Iterator[AttachmentProgress]:
+        """Fetch attachments as `mail_pipeline.sync.attachments.fetch_attachments` promises."""
+        return fetch_attachments(self.settings(), options=options)
+
     def apply(self, replay: Replay | None = None) -> ApplyReport:
         """Apply notifications as `mail_pipeline.sync.apply.apply` promises."""
         return apply(self.settings(), replay=replay)
@@ -49,6 +56,7 @@ class MailPipelineResource:
         settings = self.settings()
         with Lake(settings.data) as lake:
             upkeep(lake)
+            remove_orphans(lake, FileStore.open(settings.data, settings.attachments))
         retire(settings)
 
     def watch(self) -> Coverage:

@@ -16,6 +16,7 @@ _COMMANDS = (
     "backfill",
     "apply",
     "reconcile",
+    "attachments",
     "status",
     "sql",
     "receive",

@@ -8,7 +8,9 @@ import click
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.lake.attachment_upkeep import remove_orphans
 from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.retention import retire
@@ -36,13 +38,15 @@ def command(keep_days: int, as_json: bool) -> None:
     connect(data).close()
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
+        orphans = remove_orphans(lake, FileStore.open(data, settings.attachments))
     retired = retire(settings)
+    removed = {"notifications_removed": retired, "attachments_removed": orphans}
     if as_json:
-        print_json({"ok": True, "data": data, **asdict(report), "notifications_removed": retired})
+        print_json({"ok": True, "data": data, **asdict(report), **removed})
         return
     results().print(
         f"Checkpoints dropped: {report.checkpoints_dropped:,}. "
         f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}. "
-        f"Landed notifications removed: {retired:,}.\n"
+        f"Landed notifications removed: {retired:,}. Files of attachments nobody needs removed: {orphans:,}.\n"
         f"The lake in {data} now has {sum(report.files.values()):,} files, {report.size_bytes / 1e6:,.1f} MB."
     )

@@ -6,15 +6,19 @@ import duckdb
 
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import schema
+from mail_pipeline.lake.attachment_tables import ATTACHMENT_TABLES
 from mail_pipeline.lake.transaction import Transaction
 
 _LIVE = ("notifications", "fetches", "written_beside", "webhooks", "gaps", "reconciliations")
+
+_ATTACHMENT_FILES = tuple(line for table in ATTACHMENT_TABLES for line in table.ddl())
 
 STEPS: Mapping[int, Sequence[str]] = {
     2: (
         "ALTER TABLE all_messages ADD COLUMN remains VARCHAR",
         *(line for name in _LIVE for line in schema.TABLES[name].ddl()),
     ),
+    3: (*_ATTACHMENT_FILES,),
 }
 """For each version after the first, the statements that lead to it from the one before."""
 

@@ -3,10 +3,11 @@
 The DDL, the comments readers see in DuckDB and the column schemas in the Dagster UI all come from here.
 """
 
+from mail_pipeline.lake.attachment_tables import ATTACHMENT_TABLES
 from mail_pipeline.lake.books import BOOKS, CHECKPOINT_COLUMNS
 from mail_pipeline.lake.table import GRANT_ID, MESSAGE_ID, OBSERVED_AT, Column, Table, columns
 
-VERSION = 2
+VERSION = 3
 """Schema version this code writes; a lake of a newer one is refused."""
 
 
@@ -233,6 +234,7 @@ STORED = (
         ),
         sorted_by=("grant_id", "message_id"),
     ),
+    *ATTACHMENT_TABLES,
     *BOOKS,
 )
 """The tables, in the order in which they are created."""

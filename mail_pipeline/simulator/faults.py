@@ -67,6 +67,10 @@ LASTING = frozenset({Fault.REPEATED_CURSOR, Fault.CURSOR_EXPIRED, Fault.GRANT_EX
 """Repeating the request is no help: the client has to do something else."""
 TRANSIENT = frozenset(Fault) - SPOILING - LASTING
 """A client that repeats the request gets through, and has then missed nothing."""
+_OF_JSON = frozenset(
+    {Fault.TRUNCATED, Fault.MALFORMED, Fault.NO_DATA, Fault.DATA_NOT_LIST, Fault.REPEATED_RECORDS}
+)
+"""Of a file's bytes nobody could tell that they are not those that were sent."""
 _LISTS = frozenset({"grants", "folders", "messages"})
 _NEEDS_LIST = frozenset({Fault.DATA_NOT_LIST})
 _NEEDS_CURSOR = frozenset({Fault.REPEATED_RECORDS, Fault.REPEATED_CURSOR, Fault.CURSOR_EXPIRED})
@@ -77,7 +81,7 @@ class Facts:
     """What a request asks for, as far as faults look at it."""
 
     operation: str
-    """grants, grant, folders, folder, messages, message, webhooks, webhook or rotate."""
+    """grants, grant, folders, folder, messages, message, attachment, download, webhooks, webhook or rotate."""
     grant_id: str | None
     folder_id: str | None
     page_token: str | None
@@ -87,6 +91,8 @@ class Facts:
 
     def allows(self, fault: Fault) -> bool:
         """Return whether the fault means anything for this request."""
+        if self.operation == "download" and fault in _OF_JSON:
+            return False
         if fault in SPOILING:
             return self.operation == "messages"
         if fault in _NEEDS_LIST:

@@ -25,6 +25,7 @@ class Limits:
     google_list_units: int = 5
     google_get_units: int = 5
     """20 in Google Cloud projects created from 2026-05-01."""
+    google_attachment_units: int = 5
     google_status: Literal[403, 429] = 429
     """How Google's refusal arrives; it sends quota errors as 403, too."""
     microsoft_in_flight: int | None = 4
@@ -59,6 +60,8 @@ class Limits:
         """Return what a call that served `count` records costs: a list and one get per record, or one get."""
         if operation in {"messages", "folders"}:
             return self.google_list_units + count * (self.google_get_units if operation == "messages" else 1)
+        if operation in {"attachment", "download"}:
+            return self.google_attachment_units
         return self.google_get_units if operation == "message" else 1
 
 

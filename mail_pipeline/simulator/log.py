@@ -25,7 +25,8 @@ class LoggedRequest:
     path: str
     """As sent: percent-encoded, without the query."""
     operation: str
-    """grants, grant, folders, folder, messages, message, webhooks, webhook, rotate; empty if unknown."""
+    """grants, grant, folders, folder, messages, message, attachment, download, webhooks, webhook, rotate;
+    empty if unknown."""
     grant_id: str | None
     folder_id: str | None
     query_imap: bool
@@ -44,6 +45,8 @@ class LoggedRequest:
     """The rate limit that refused the request."""
     spoiled: tuple[str, ...]
     """Ids of the records a fault made unreadable."""
+    message_id: str | None = None
+    """Whose attachment was asked for."""
 
 
 class RequestLog:

@@ -1,6 +1,6 @@
 """The API's calls without HTTP: parameters in, data and the numbers about it out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -35,17 +35,27 @@ class Result:
     envelope: dict[str, Any]
     count: int = 1
     dates: list[int] = field(default_factory=list)
+    content: bytes | None = None
+    """Served as it is, in place of the envelope."""
 
 
 class Service:
     """Answers calls over a world, whose lock the caller holds."""
 
-    def __init__(self, world: World, cursors: Cursors, *, irregular: float) -> None:
-        """Take the share of irregular pages."""
+    def __init__(
+        self,
+        world: World,
+        cursors: Cursors,
+        *,
+        irregular: float,
+        shown: Callable[[LiveMailbox, dict[str, Any]], dict[str, Any]] = lambda _, record: record,
+    ) -> None:
+        """Take the share of irregular pages, and what a message goes through when it is served."""
         self.world = world
         self._seed = world.fleet.seed
         self._cursors = cursors
         self._irregular = irregular
+        self._shown = shown
 
     def mailbox(self, identifier: str) -> LiveMailbox:
         """Return the mailbox of a grant by id or e-mail address; raises the API's 404."""
@@ -130,7 +140,8 @@ class Service:
         room = page.limit - len(repeated)
         part = view.page(position, room, irregular=self._irregular, seed=self._seed, binding=page.binding)
         numbers = repeated + part.numbers
-        envelope = {"data": [view.record(number) for number in numbers]} | self._next(part.next, page, now)
+        records = [self._shown(mailbox, view.record(number)) for number in numbers]
+        envelope = {"data": records} | self._next(part.next, page, now)
         return Result(envelope, len(numbers), [mailbox.date(number) for number in numbers])
 
     def message(self, mailbox: LiveMailbox, message_id: str, params: Mapping[str, str]) -> Result:
@@ -142,7 +153,7 @@ class Service:
         view = View.of(mailbox, query, self.world.cache_start)
         if number is None or not view.holds(number):
             raise not_found("message")
-        return Result({"data": view.record(number)}, 1, [mailbox.date(number)])
+        return Result({"data": self._shown(mailbox, view.record(number))}, 1, [mailbox.date(number)])
 
     def _folders(self, mailbox: LiveMailbox) -> list[Folder]:
         grant_id = mailbox.grant.id
