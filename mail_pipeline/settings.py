@@ -20,7 +20,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     """Where notifications land; None means a SQLite file in the data folder."""
     attachments: str | None = None
-    """Where the bytes of attachments go: a folder or `s3://bucket/prefix`; None: a folder in the data folder."""
+    """Where the bytes of attachments go: a folder or `s3://bucket/prefix`; None: into the data folder."""
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     keep_notifications_days: int = 30
     """How long a notification stays in the landing table once it is applied."""
@@ -57,8 +57,8 @@ class Settings:
         attachments = env.get("MAIL_PIPELINE_ATTACHMENTS") or None
         if attachments and not _is_place(attachments):
             raise StopRun(
-                "MAIL_PIPELINE_ATTACHMENTS is neither a folder's absolute path nor s3://bucket/prefix without "
-                "credentials",
+                "MAIL_PIPELINE_ATTACHMENTS is neither the absolute path of a folder nor s3://bucket/prefix "
+                "without credentials",
                 next_step="Mend it, or unset it to keep attachments in the data folder. Credentials of S3 "
                 "belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or where AWS' tools look for them.",
             )

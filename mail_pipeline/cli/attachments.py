@@ -22,7 +22,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?)?B?", re.IGNORECASE | re.ASCII)
 _COUNTS = ("wanted", "stored", "skipped", "gone", "failed", "left_out", "bytes")
 
 
-class _Size(click.ParamType):
+class _Size(click.ParamType[int]):
     """A number of bytes, such as 25MB or 512KiB."""
 
     name = "size"
@@ -40,7 +40,8 @@ class _Size(click.ParamType):
 def command() -> None:
     """Fetch the bytes of attachments, and see what became of them. Nothing fetches any unless told to.
 
-    They go into the data folder, or where MAIL_PIPELINE_ATTACHMENTS says, each under the SHA-256 of its bytes.
+    They go into the data folder, or where MAIL_PIPELINE_ATTACHMENTS says, each under the SHA-256 of what is
+    in it.
     """
 
 

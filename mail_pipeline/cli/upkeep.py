@@ -47,6 +47,7 @@ def command(keep_days: int, as_json: bool) -> None:
     results().print(
         f"Checkpoints dropped: {report.checkpoints_dropped:,}. "
         f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}. "
-        f"Landed notifications removed: {retired:,}. Files of attachments nobody needs removed: {orphans:,}.\n"
+        f"Landed notifications removed: {retired:,}. "
+        f"Files of attachments removed that nothing refers to: {orphans:,}.\n"
         f"The lake in {data} now has {sum(report.files.values()):,} files, {report.size_bytes / 1e6:,.1f} MB."
     )

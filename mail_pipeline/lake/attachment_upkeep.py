@@ -39,7 +39,7 @@ def remove_orphans(lake: Lake, store: FileStore) -> int:
     for hashes in store.listed():
         files = pa.table({"sha256": pa.array(sorted(hashes), pa.string())})
         with lake.locked():
-            orphans = lake.table(queries.ORPHANED_FILES, files=files).column("sha256").to_pylist()
+            orphans = [row["sha256"] for row in lake.table(queries.ORPHANED_FILES, files=files).to_pylist()]
             store.remove(orphans)
         removed += len(orphans)
     return removed

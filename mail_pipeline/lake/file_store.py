@@ -9,8 +9,8 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedRandom
 from pathlib import Path
-from typing import IO
 
 import pyarrow as pa
 from pyarrow import fs
@@ -55,7 +55,7 @@ class FileStore:
         return cls(filesystem, root_in_bucket, data / "attachments" / _INCOMING)
 
     @contextmanager
-    def spool(self) -> Iterator[IO[bytes]]:
+    def spool(self) -> Iterator[BufferedRandom]:
         """Give a local file to write to, for `put`; it is gone after the block."""
         self._incoming.mkdir(parents=True, exist_ok=True)
         path = self._incoming / f"{uuid.uuid4().hex}.part"
@@ -65,7 +65,7 @@ class FileStore:
             finally:
                 path.unlink(missing_ok=True)
 
-    def put(self, spooled: IO[bytes], sha256: str, size: int) -> None:
+    def put(self, spooled: BufferedRandom, sha256: str, size: int) -> None:
         """Store what was spooled under its hash, unless it is there; durable when this returns.
 
         Raises RetryLater where the bucket does not take it.
@@ -113,7 +113,7 @@ class FileStore:
                 yield {
                     each.base_name
                     for each in self._below(folder.path)
-                    if _HASH.fullmatch(each.base_name) and each.mtime.timestamp() <= before
+                    if _HASH.fullmatch(each.base_name) and each.mtime and each.mtime.timestamp() <= before
                 }
 
     def remove_leftovers(self, *, older_than: float = _DAY) -> int:
@@ -147,8 +147,8 @@ def _bucket_errors(local: bool = False) -> Iterator[None]:
         if local:
             raise
         raise RetryLater(
-            f"The bucket of MAIL_PIPELINE_ATTACHMENTS does not do what it is asked ({type(error).__name__})",
-            next_step="See that it exists, and that this machine's credentials may read, write and delete there.",
+            f"The bucket of MAIL_PIPELINE_ATTACHMENTS refuses or does not answer ({type(error).__name__})",
+            next_step="See that it exists, and that this machine may read, write and delete there.",
         ) from error
 
 

@@ -277,7 +277,8 @@ ATTACHMENTS_TO_FETCH = """
 SELECT a.message_id, a.position, a.id, a.filename, a.content_type, a.size,
     epoch(m.date)::BIGINT AS date, f.state IS NOT NULL AS known,
     (
-        SELECT min(folder_id) FROM message_folders p WHERE p.grant_id = a.grant_id AND p.message_id = a.message_id
+        SELECT min(folder_id) FROM message_folders p
+        WHERE p.grant_id = a.grant_id AND p.message_id = a.message_id
     ) AS folder_id
 FROM attachments a
 JOIN messages m ON m.grant_id = a.grant_id AND m.id = a.message_id

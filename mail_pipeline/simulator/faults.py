@@ -81,7 +81,7 @@ class Facts:
     """What a request asks for, as far as faults look at it."""
 
     operation: str
-    """grants, grant, folders, folder, messages, message, attachment, download, webhooks, webhook or rotate."""
+    """As in the request log."""
     grant_id: str | None
     folder_id: str | None
     page_token: str | None

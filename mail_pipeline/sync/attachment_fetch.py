@@ -100,23 +100,26 @@ class _Message:
 def match(wanted: Wanted, attachments: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the id that an attachment has in its message as just read; None where it is not there.
 
-    It is the one of its name at its place; else the only one of its name and size; else the only one of its
-    name.
+    Of those with its name it is the one with its size, at its place or alone in that; else the one at its
+    place; else the only one.
     """
     named = [
         (place, each)
         for place, each in enumerate(attachments)
         if (each["filename"] or None) == (wanted.filename or None)
     ]
-    for choice in (
-        [each for place, each in named if place == wanted.position],
-        [each for _, each in named if each["size"] == wanted.size],
-        [each for _, each in named],
-    ):
+    alike = [(place, each) for place, each in named if each["size"] == wanted.size]
+    for choice in (_at(alike, wanted.position), alike, _at(named, wanted.position), named):
         if len(choice) == 1:
-            identity = choice[0]["id"]
+            identity = choice[0][1]["id"]
             return identity if isinstance(identity, str) else None
     return None
+
+
+def _at(
+    placed: Sequence[tuple[int, Mapping[str, Any]]], position: int
+) -> Sequence[tuple[int, Mapping[str, Any]]]:
+    return [(place, each) for place, each in placed if place == position]
 
 
 def media_type(wanted: Wanted) -> str:
@@ -288,9 +291,7 @@ class GrantFetch:
                     continue
                 found, dead = read_messages(page.records, at=page.observed_at)
                 if not found:
-                    raise MalformedPage(
-                        f"The message cannot be read: {dead[0].reason}" if dead else "Not a message"
-                    )
+                    raise MalformedPage(f"Its message cannot be read: {dead[0].reason}")
                 message.learn(found[0].fields.get("attachments") or [])
                 return True
         return False
