@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import Fleet, Limits, LoggedRequest, MailboxSpec, Simulator
@@ -75,6 +76,19 @@ class Filed(World):
     def downloads(self, after: int = 0) -> list[LoggedRequest]:
         """Return the requests for bytes that came after the first so many requests."""
         return [each for each in self.simulator.requests[after:] if each.operation == "download"]
+
+    def asked(self, after: int = 0) -> list[Key]:
+        """Return which attachments these requests were for."""
+        keys = {
+            (grant_id, message_id, identity): (grant_id, message_id, position)
+            for grant_id, message_id, position, identity in self.ask(
+                "SELECT grant_id, message_id, position, id FROM attachments"
+            )
+        }
+        return [
+            keys[each.grant_id, each.message_id, unquote(each.path.split("/")[-2])]
+            for each in self.downloads(after)
+        ]
 
     def grants(self) -> list[str]:
         return [mailbox.grant.id for mailbox in self.simulator.fleet]

@@ -9,11 +9,13 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.simulator import API_KEY, Fault, FaultRule, Faults, Latency, Limits
 from mail_pipeline.sync.attachment_fetch import match
 from mail_pipeline.sync.attachment_rows import Wanted
 from mail_pipeline_tests.attachments.conftest import Serve
 from mail_pipeline_tests.attachments.files import CONTENT_ADDRESS, Filed
+from mail_pipeline_tests.buckets import bucket
 
 
 def read_again(filed: Filed, grant_id: str) -> None:
@@ -166,3 +168,14 @@ def test_no_provider_has_to_refuse_for_too_many_requests_at_once(serve: Serve) -
 
     assert {each.limited for each in filed.simulator.requests} == {None}
     assert filed.stored() == filed.truth()
+
+
+def test_a_bucket_holds_the_same_as_a_folder(serve: Serve) -> None:
+    filed = serve()
+    with bucket() as address:
+        filed.fetch(settings=filed.settings(attachments=address))
+        store = FileStore.open(filed.data, address)
+        sizes = {row["sha256"]: row["size"] for row in filed.rows().values()}
+        assert {key: row["sha256"] for key, row in filed.rows().items()} == filed.truth()
+        assert store.present(sizes) == set(sizes)
+        assert filed.files() == set()
