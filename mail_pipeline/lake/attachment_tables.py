@@ -24,7 +24,7 @@ ATTACHMENT_TABLES = (
                 "VARCHAR",
                 "Where they lie below MAIL_PIPELINE_ATTACHMENTS; the same for the same bytes.",
             ),
-            ("filename", "VARCHAR", "As in `attachments` when it was asked for."),
+            ("told_name", "VARCHAR", "As `attachments.filename` when it was asked for."),
             (
                 "told_size",
                 "BIGINT",

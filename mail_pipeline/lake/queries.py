@@ -288,7 +288,7 @@ WHERE a.grant_id = $grant
     AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
     AND ($inline::BOOLEAN IS NULL OR coalesce(a.is_inline, false) = $inline::BOOLEAN)
     AND CASE
-        WHEN f.filename IS DISTINCT FROM a.filename OR f.told_size IS DISTINCT FROM a.size THEN true
+        WHEN f.told_name IS DISTINCT FROM a.filename OR f.told_size IS DISTINCT FROM a.size THEN true
         WHEN f.state = 'stored' THEN false
         WHEN f.state = 'skipped' THEN f.largest < $largest
         WHEN f.state = 'gone' THEN $gone
@@ -307,7 +307,7 @@ FROM grants g
 JOIN attachments a ON a.grant_id = g.id
 LEFT JOIN attachment_files f
     ON f.grant_id = a.grant_id AND f.message_id = a.message_id AND f.position = a.position
-    AND f.filename IS NOT DISTINCT FROM a.filename AND f.told_size IS NOT DISTINCT FROM a.size
+    AND f.told_name IS NOT DISTINCT FROM a.filename AND f.told_size IS NOT DISTINCT FROM a.size
 GROUP BY ALL ORDER BY g.provider, g.id
 """
 """Of each grant, what became of its attachments."""

@@ -58,7 +58,7 @@ class Filed(World):
     def states(self) -> Counter[str]:
         return Counter(row["state"] for row in self.rows().values())
 
-    def stored(self) -> dict[Key, str]:
+    def digests(self) -> dict[Key, str]:
         """Return the SHA-256 of the bytes that lie where the rows say; fails where row and bytes differ."""
         found = {}
         for key, row in self.rows().items():

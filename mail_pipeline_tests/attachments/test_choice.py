@@ -37,7 +37,7 @@ def test_what_is_too_large_is_not_asked_for_until_more_is_allowed(serve: Serve) 
     assert {row["reason"] for key, row in filed.rows().items() if key in large} == {
         "It has more than the 200,000 bytes allowed"
     }
-    assert set(filed.stored()) == set(filed.truth()) - large
+    assert set(filed.digests()) == set(filed.truth()) - large
     assert all(each.succeeded for each in ended.values())
     assert len(filed.downloads()) == len(filed.truth()) - len(large)
     asked = len(filed.simulator.requests)
@@ -45,7 +45,7 @@ def test_what_is_too_large_is_not_asked_for_until_more_is_allowed(serve: Serve) 
     filed.fetch(max_size=CAP - 1)
     assert filed.downloads(asked) == []
     filed.fetch()
-    assert filed.stored() == filed.truth()
+    assert filed.digests() == filed.truth()
 
 
 def test_what_is_larger_than_it_was_said_to_be_is_broken_off(serve: Serve) -> None:
@@ -60,7 +60,7 @@ def test_what_is_larger_than_it_was_said_to_be_is_broken_off(serve: Serve) -> No
     assert len(filed.downloads()) == len(filed.truth())
     assert filed.files() == set()
     filed.fetch()
-    assert filed.stored() == filed.truth()
+    assert filed.digests() == filed.truth()
 
 
 def test_the_newest_come_first_and_a_total_size_ends_it(serve: Serve) -> None:
@@ -82,12 +82,12 @@ def test_the_newest_come_first_and_a_total_size_ends_it(serve: Serve) -> None:
 
     ended = filed.fetch(grants=(imap,), total_size=total)[imap]
 
-    assert {tuple(key) for key, _ in newest_first[:fit]} <= set(filed.stored())
+    assert {tuple(key) for key, _ in newest_first[:fit]} <= set(filed.digests())
     assert ended.bytes <= total
     assert ended.left_out == ended.wanted - ended.stored > 0
-    assert set(filed.rows()) == set(filed.stored())
+    assert set(filed.rows()) == set(filed.digests())
     ended = filed.fetch(grants=(imap,))[imap]
-    assert ended.wanted == len(newest_first) - len(filed.stored()) + ended.stored
+    assert ended.wanted == len(newest_first) - len(filed.digests()) + ended.stored
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_no_name_gets_into_a_path_and_the_same_bytes_of_several_mailboxes_are_on
         filed.fetch()
         filed.close()
 
-    assert filed.stored() == filed.truth()
-    assert len(filed.stored()) == 2 * (len(HOSTILE) + 3)
+    assert filed.digests() == filed.truth()
+    assert len(filed.digests()) == 2 * (len(HOSTILE) + 3)
     assert len(filed.files()) == 2 * len(HOSTILE) + 2
     assert all(map(CONTENT_ADDRESS.fullmatch, filed.files()))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "one.mbox", "other.mbox"]

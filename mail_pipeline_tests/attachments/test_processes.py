@@ -73,23 +73,23 @@ def test_kill_9_at_any_moment_costs_no_attachment_that_was_stored(serve: Serve) 
     moments = random.Random(2)
     hits = Counter[str]()
     for _ in range(KILLS):
-        stored, asked = set(filed.stored()), len(filed.simulator.requests)
+        stored, asked = set(filed.digests()), len(filed.simulator.requests)
         with fetching(filed, MAIL_PIPELINE_WORKERS="2") as process:
             wait_for_downloads(filed, len(filed.downloads()) + moments.randint(1, 6))
             time.sleep(moments.choice((0, 0.01, 0.03)))
             assert process.poll() is None
         assert stored.isdisjoint(filed.asked(asked))
         # Every row leads to its bytes.
-        assert stored <= set(filed.stored())
+        assert stored <= set(filed.digests())
         hits["half fetched"] += bool(half_fetched(filed))
         hits["between file and row"] += bool(without_row(filed))
 
-    stored, asked = set(filed.stored()), len(filed.simulator.requests)
+    stored, asked = set(filed.digests()), len(filed.simulator.requests)
     with fetching(filed) as process:
         assert outcome(process)["ok"] is True
 
     assert stored.isdisjoint(filed.asked(asked))
-    assert filed.stored() == filed.truth()
+    assert filed.digests() == filed.truth()
     assert hits.total() > 0
     # What was left between file and row has been taken over, and halves are swept up.
     assert without_row(filed) == set()
@@ -105,7 +105,7 @@ def test_two_processes_ask_for_no_attachment_twice(serve: Serve) -> None:
         assert [outcome(one)["ok"], outcome(other)["ok"]] == [True, True]
 
     assert max(Counter(filed.asked()).values()) == 1
-    assert filed.stored() == filed.truth()
+    assert filed.digests() == filed.truth()
 
 
 def test_a_full_disk_stops_the_fetch_and_it_goes_on_once_there_is_room(serve: Serve, tmp_path: Path) -> None:

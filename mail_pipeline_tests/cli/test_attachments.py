@@ -102,6 +102,17 @@ def test_bad_usage_is_explained(cli: Callable[..., Cli], arguments: list[str]):
     assert "Error: " in result.stderr
 
 
+@pytest.mark.parametrize("command", ["fetch", "status"])
+def test_each_explains_itself_and_its_options(cli: Callable[..., Cli], command: str):
+    result = cli().invoke("attachments", command, "--help")
+
+    assert result.exit_code == 0
+    assert "--json" in result.stdout
+    for line in result.stdout.partition("Options:")[2].splitlines():
+        if line.startswith("  -"):
+            assert line.strip() != line.split()[0]
+
+
 def test_a_size_may_be_written_as_people_do():
     from mail_pipeline.cli.attachments import _Size
 

@@ -18,15 +18,17 @@ from mail_pipeline.nylas import (
     TooLarge,
     Unsupported,
 )
-from mail_pipeline_tests.nylas.scripted import GRANT, KEY, Reply, page, refusal, silent_until
+from mail_pipeline_tests.nylas.scripted import GRANT, KEY, Reply, refusal, silent_until
 from mail_pipeline_tests.nylas.test_transport import HOSTILE, decoded
 
 CONTENT = bytes(range(256)) * 4_000
 MOST = 10**7
+UNITS = "Nylas-Gmail-Quota-Usage"
 
 
-def sent(content: bytes = CONTENT, **headers: str) -> Reply:
-    return Reply(content, headers={"Content-Type": "application/octet-stream", **headers})
+def sent(content: bytes = CONTENT, units: int | None = None) -> Reply:
+    headers = {"Content-Type": "application/octet-stream"}
+    return Reply(content, headers=headers if units is None else headers | {UNITS: str(units)})
 
 
 def fetched(grant, *, most: int = MOST, **asked):
@@ -151,13 +153,13 @@ def test_a_file_that_cannot_be_written_is_no_fault_of_the_connection(server, ima
 
 
 def test_units_are_those_the_answer_says_else_googles_price(server, google):
-    server.reply(sent(), sent(**{"Nylas-Gmail-Quota-Usage": "25"}))
+    server.reply(sent(), sent(units=25))
     assert [fetched(google)[1].quota_units for _ in range(2)] == [5, 25]
     assert google.pace.quota_units == 30
 
 
 def test_a_retry_after_holds_the_whole_grant(server, clock, imap):
-    server.reply(refusal(429, headers={"Retry-After": "100"}), sent(), page())
+    server.reply(refusal(429, headers={"Retry-After": "100"}), sent())
     begun = clock.monotonic()
     fetched(imap)
     assert clock.monotonic() - begun >= 100

@@ -115,7 +115,7 @@ def test_ids_change_whenever_the_message_is_read_and_older_ones_are_not_found(se
     specs = [MailboxSpec(each, messages=60, oddity_every=0) for each in ("google", "ews")]
     served = serve(Simulator(Fleet.generate(3, specs), limits=Limits.off(), changing_attachment_ids=True))
     grant_id, message, position, _ = one(served)
-    seen = set()
+    seen = set[str]()
     for _ in range(3):
         read = served.api.message(grant_id, message["id"]).json()["data"]["attachments"][position]
         assert read["id"] not in seen
