@@ -7,13 +7,16 @@ import dagster as dg
 
 from mail_pipeline.config import ReconcileConfig
 from mail_pipeline.errors import MailPipelineError
-from mail_pipeline.lake.attachment_upkeep import remove_orphans
-from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
-from mail_pipeline.sync.attachments import AttachmentOptions, AttachmentProgress, fetch_attachments
+from mail_pipeline.sync.attachments import (
+    AttachmentOptions,
+    AttachmentProgress,
+    fetch_attachments,
+    remove_unneeded_files,
+)
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
 from mail_pipeline.sync.coverage import Coverage, watch
 from mail_pipeline.sync.reconcile import ReconcileReport, grants_with_open_gaps, reconcile
@@ -52,12 +55,12 @@ class MailPipelineResource:
         return apply(self.settings(), replay=replay)
 
     def upkeep(self) -> None:
-        """Do all upkeep there is, of the lake and of the landing table."""
+        """Do all upkeep there is, of the lake, of the landing table and of attachments' files."""
         settings = self.settings()
         with Lake(settings.data) as lake:
             upkeep(lake)
-            remove_orphans(lake, FileStore.open(settings.data, settings.attachments))
         retire(settings)
+        remove_unneeded_files(settings)
 
     def watch(self) -> Coverage:
         """Look at the webhooks as `mail_pipeline.sync.coverage.watch` promises."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from mail_pipeline.cli.terminal import sized
-from mail_pipeline.sync.attachments import AttachmentProgress
+from mail_pipeline.sync.attachments import FETCHING, AttachmentProgress
 
 _PLAIN_EVERY = 5.0
 """Seconds between two lines on one grant, where there is no terminal."""
@@ -66,7 +66,7 @@ class AttachmentBars:
 def standing(grant: AttachmentProgress) -> str:
     """Describe how far a grant's attachments are."""
     parts = [f"{grant.done:,} of {grant.wanted:,}", f"{sized(grant.bytes)} stored"]
-    if grant.state == "listing" and grant.seconds:
+    if grant.state == FETCHING and grant.seconds:
         parts.append(f"{sized(grant.bytes / grant.seconds)}/s")
     for name in ("skipped", "gone", "failed"):
         if count := getattr(grant, name):

@@ -8,11 +8,10 @@ import click
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.lake.attachment_upkeep import remove_orphans
 from mail_pipeline.lake.connection import connect
-from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.attachments import remove_unneeded_files
 from mail_pipeline.sync.retention import retire
 
 
@@ -38,8 +37,8 @@ def command(keep_days: int, as_json: bool) -> None:
     connect(data).close()
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
-        orphans = remove_orphans(lake, FileStore.open(data, settings.attachments))
     retired = retire(settings)
+    orphans = remove_unneeded_files(settings)
     removed = {"notifications_removed": retired, "attachments_removed": orphans}
     if as_json:
         print_json({"ok": True, "data": data, **asdict(report), **removed})

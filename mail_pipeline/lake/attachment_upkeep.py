@@ -10,6 +10,13 @@ _AT_ONCE = 500
 """Files removed under one hold of the write lock."""
 
 
+def claim(lake: Lake, store: FileStore) -> None:
+    """Make the store this lake's own. Raises StopRun where it is another's."""
+    (made_at,) = lake.column(queries.LAKE_MADE_AT)
+    with lake.locked():
+        store.claim(str(made_at))
+
+
 def forget_files(lake: Lake, store: FileStore, grant_id: str) -> int:
     """Remove a grant's rows of `attachment_files`, and the files no other grant refers to; return how many.
 
@@ -35,6 +42,7 @@ def remove_orphans(lake: Lake, store: FileStore) -> int:
 
     Only those older than a day. Returns how many.
     """
+    claim(lake, store)
     removed = store.remove_leftovers()
     for hashes in store.listed():
         files = pa.table({"sha256": pa.array(sorted(hashes), pa.string())})

@@ -18,6 +18,7 @@ from pyarrow import fs
 from mail_pipeline.errors import RetryLater, StopRun
 
 _INCOMING = "incoming"
+_OWNER = "owner"
 _DAY = 86_400.0
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -25,7 +26,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 class FileStore:
     """The files of one data folder's attachments. Thread-safe."""
 
-    def __init__(self, filesystem: fs.FileSystem, root: str, incoming: Path) -> None:
+    def __init__(self, data: Path, filesystem: fs.FileSystem, root: str, incoming: Path) -> None:
         """Take a filesystem, the folder in it, and a local folder for what has not come whole yet."""
         self._filesystem = filesystem
         self._root = root.rstrip("/")
@@ -33,6 +34,7 @@ class FileStore:
         self._local = isinstance(filesystem, fs.LocalFileSystem)
         self.place = incoming.parent
         """The folder on this machine that it needs."""
+        self._elsewhere = self.place != data / "attachments" or not self._local
 
     @classmethod
     def open(cls, data: Path, location: str | None = None) -> "FileStore":
@@ -43,7 +45,7 @@ class FileStore:
         """
         if location is None or "://" not in location:
             root = Path(location) if location else data / "attachments"
-            return cls(fs.LocalFileSystem(), str(root.absolute()), root / _INCOMING)
+            return cls(data, fs.LocalFileSystem(), str(root.absolute()), root / _INCOMING)
         try:
             filesystem, root_in_bucket = fs.FileSystem.from_uri(location)
         except (pa.ArrowInvalid, OSError) as error:
@@ -52,7 +54,30 @@ class FileStore:
                 next_step="Mend it; a region or another endpoint goes behind it: ?region=eu-west-1 or "
                 "?scheme=http&endpoint_override=host:port.",
             ) from error
-        return cls(filesystem, root_in_bucket, data / "attachments" / _INCOMING)
+        return cls(data, filesystem, root_in_bucket, data / "attachments" / _INCOMING)
+
+    def claim(self, owner: str) -> None:
+        """Make a place outside the data folder this lake's own; call it under the write lock.
+
+        Raises StopRun where it is another lake's, which would take these files for leftovers.
+        """
+        if not self._elsewhere:
+            return
+        path = f"{self._root}/{_OWNER}"
+        with _bucket_errors(self._local):
+            if self._filesystem.get_file_info(path).type == fs.FileType.NotFound:
+                if self._local:
+                    self.place.mkdir(parents=True, exist_ok=True)
+                with self._filesystem.open_output_stream(path) as file:
+                    file.write(owner.encode())
+            with self._filesystem.open_input_stream(path) as file:
+                found = file.read().decode(errors="replace")
+        if found != owner:
+            raise StopRun(
+                "The place that MAIL_PIPELINE_ATTACHMENTS names holds the attachments of another data folder",
+                next_step="Give each its own folder or prefix. Where that data folder is no more, remove the "
+                f"file `{_OWNER}` there, and this one takes the place over.",
+            )
 
     @contextmanager
     def spool(self) -> Iterator[BufferedRandom]:

@@ -312,6 +312,9 @@ GROUP BY ALL ORDER BY g.provider, g.id
 """
 """Of each grant, what became of its attachments."""
 
+LAKE_MADE_AT = "SELECT epoch_us(min(applied_at)) FROM schema_versions"
+"""Microseconds since 1970: no two lakes have the same."""
+
 STORED_FILES = """
 SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM (
     SELECT sha256, any_value(size) AS size FROM attachment_files WHERE sha256 IS NOT NULL GROUP BY sha256

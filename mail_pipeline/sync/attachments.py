@@ -12,6 +12,7 @@ from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.attachment_upkeep import claim, remove_orphans
 from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.lake.writer import Lake
@@ -25,6 +26,8 @@ from mail_pipeline.sync.leases import LeaseLost, Leases
 
 LARGEST = 50 * 10**6
 """Bytes of an attachment that are fetched unless more, or fewer, are asked for."""
+
+FETCHING = "fetching"
 
 _NEWS_SECONDS = 1.0
 _LEASE_SECONDS = 1.0
@@ -57,7 +60,7 @@ class AttachmentProgress:
     grant_id: str
     provider: str
     state: str
-    """listing while at work, then complete, paused or failed."""
+    """fetching while at work, then complete, paused or failed."""
     wanted: int
     told_bytes: int
     """What the provider says of the size of all that are wanted."""
@@ -94,7 +97,7 @@ class _Task:
     begun: float = 0.0
     tally: Tally = field(default_factory=Tally)
 
-    def progress(self, state: str = "listing", error: MailPipelineError | None = None) -> AttachmentProgress:
+    def progress(self, state: str = FETCHING, error: MailPipelineError | None = None) -> AttachmentProgress:
         tally, states = self.tally, dict(self.tally.states)
         return AttachmentProgress(
             grant_id=self.grant_id,
@@ -137,12 +140,22 @@ def fetch_attachments(
             return
         client.check()
         with disk_errors(store.place):
+            claim(lake, store)
             store.remove_leftovers()
         pool = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="attachments"))
         crew = _Crew(lake, leases, store, client, options)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         stack.callback(crew.stop)
         yield from _tell(pool, crew, tasks, on_progress or (lambda _: None))
+
+
+def remove_unneeded_files(settings: Settings) -> int:
+    """Remove files of attachments that nothing refers to, a day after they were made; return how many."""
+    if settings.attachments is None and not (settings.data / "attachments").exists():
+        return 0
+    store = FileStore.open(settings.data, settings.attachments)
+    with Lake(settings.data) as lake, disk_errors(store.place):
+        return remove_orphans(lake, store)
 
 
 def _tell(

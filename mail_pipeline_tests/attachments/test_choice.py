@@ -59,8 +59,6 @@ def test_what_is_larger_than_it_was_said_to_be_is_broken_off(serve: Serve) -> No
     assert filed.states() == {"skipped": len(filed.truth())}
     assert len(filed.downloads()) == len(filed.truth())
     assert filed.files() == set()
-    filed.fetch()
-    assert filed.digests() == filed.truth()
 
 
 def test_the_newest_come_first_and_a_total_size_ends_it(serve: Serve) -> None:
@@ -86,8 +84,6 @@ def test_the_newest_come_first_and_a_total_size_ends_it(serve: Serve) -> None:
     assert ended.bytes <= total
     assert ended.left_out == ended.wanted - ended.stored > 0
     assert set(filed.rows()) == set(filed.digests())
-    ended = filed.fetch(grants=(imap,))[imap]
-    assert ended.wanted == len(newest_first) - len(filed.digests()) + ended.stored
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from dataclasses import replace
 from random import Random
 from urllib.parse import quote
 
-import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,37 +105,26 @@ def test_what_is_gone_is_said_so_and_asked_for_again_only_on_request(serve: Serv
     assert filed.digests() == truth
 
 
-def test_a_grant_that_has_vanished_takes_no_attachment_for_gone(serve: Serve) -> None:
+def test_grants_that_vanished_or_expired_stop_alone_and_take_nothing_for_gone(serve: Serve) -> None:
     filed = serve()
-    vanished = filed.grant_id("google")
+    vanished, expired = filed.grant_id("google"), filed.grant_id("ews")
     filed.simulator.vanish(vanished)
-
-    ended = filed.fetch()
-
-    assert {key for key, each in ended.items() if each.state == "failed"} == {vanished}
-    assert ended[vanished].next_step
-    assert {key[0] for key in filed.rows()} == set(filed.grants()) - {vanished}
-
-
-def test_a_grant_that_has_expired_stops_alone_and_goes_on_when_it_is_connected_again(serve: Serve) -> None:
-    filed = serve()
-    expired = filed.grant_id("google")
     filed.simulator.provider.expire(expired)
 
     ended = filed.fetch()
 
-    assert {key for key, each in ended.items() if each.state == "failed"} == {expired}
+    assert {key for key, each in ended.items() if each.state == "failed"} == {vanished, expired}
+    assert "refresh_accounts" in str(ended[vanished].next_step)
     assert "reconnect" in str(ended[expired].next_step)
+    assert {key[0] for key in filed.rows()} == set(filed.grants()) - {vanished, expired}
+    filed.simulator.restore(vanished)
     filed.simulator.provider.reauthenticate(expired)
-    filed.fetch(grants=(expired,))
+    filed.fetch()
     assert filed.digests() == filed.truth()
 
 
-@pytest.mark.parametrize("fault", [Fault.HTML_OK, Fault.EMPTY_OK])
-def test_one_that_cannot_be_had_stops_nobody_and_is_tried_by_the_next_fetch(
-    serve: Serve, fault: Fault
-) -> None:
-    filed = serve(faults=Faults([FaultRule(fault, operation="download", times=4)]))
+def test_one_that_cannot_be_had_stops_nobody_and_is_tried_by_the_next_fetch(serve: Serve) -> None:
+    filed = serve(faults=Faults([FaultRule(Fault.HTML_OK, operation="download", times=4)]))
     imap = filed.grant_id("imap")
 
     ended = filed.fetch(grants=(imap,))[imap]

@@ -11,7 +11,7 @@ from mail_pipeline.sync.attachments import AttachmentProgress
 BEGUN = AttachmentProgress(
     grant_id="0123456789",
     provider="google",
-    state="listing",
+    state="fetching",
     wanted=40,
     told_bytes=80_000_000,
     stored=9,

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 from pyarrow import fs
 
 from mail_pipeline.errors import RetryLater, StopRun
-from mail_pipeline.lake.attachment_upkeep import forget_files, remove_orphans
+from mail_pipeline.lake.attachment_upkeep import claim, forget_files, remove_orphans
 from mail_pipeline.lake.file_store import FileStore, path_of
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.writer import Lake
@@ -34,6 +35,8 @@ def store(request: pytest.FixtureRequest, data: Path) -> FileStore:
         return FileStore.open(data)
     address = request.getfixturevalue("address")
     store = FileStore.open(data, address)
+    with suppress(FileNotFoundError):
+        store._filesystem.delete_file(f"{store._root}/owner")
     for hashes in list(store.listed(older_than=-60)):
         store.remove(hashes)
     return store
@@ -231,3 +234,22 @@ def test_a_folder_of_ones_own_is_used_where_it_is_named(data: Path, tmp_path: Pa
     assert (tmp_path / "own" / path_of(sha256)).read_bytes() == b"one"
     assert not (data / "attachments").exists()
     assert isinstance(FileStore.open(data)._filesystem, fs.LocalFileSystem)
+
+
+def test_a_place_of_another_lake_is_refused_and_none_of_its_files_touched(
+    address: str, lake: Lake, tmp_path: Path
+) -> None:
+    for place in (address, str(tmp_path / "shared")):
+        mine = FileStore.open(lake.data, place)
+        claim(lake, mine)
+        claim(lake, mine)
+        sha256 = put(mine, b"mine")
+        with Lake(tmp_path / place[:2] / "other") as other:
+            theirs = FileStore.open(other.data, place)
+            for step in (claim, remove_orphans):
+                with pytest.raises(StopRun, match="another data folder"):
+                    step(other, theirs)
+        assert held(mine) >= {sha256}
+        assert not (tmp_path / place[:2] / "other" / "attachments").exists()
+    claim(lake, FileStore.open(lake.data))
+    assert not (lake.data / "attachments").exists()
