@@ -5,8 +5,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import TaskID
 
+from mail_pipeline.cli.progress import bars
 from mail_pipeline.cli.terminal import sized
 from mail_pipeline.sync.attachments import FETCHING, AttachmentProgress
 
@@ -22,15 +23,7 @@ class AttachmentBars:
         self._console = console
         self._tasks: dict[str, TaskID] = {}
         self._next: dict[str, float] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[text]}", markup=False),
-            console=console,
-            refresh_per_second=4,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._progress = bars(console)
 
     def show(self, grant: AttachmentProgress) -> None:
         """Show where a grant stands."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from mail_pipeline.errors import RetryLater, StopRun
+from mail_pipeline.lake.transaction import sync
 
 _INCOMING = "incoming"
 _OWNER = "owner"
@@ -95,23 +96,21 @@ class FileStore:
 
         Raises RetryLater where the bucket does not take it.
         """
-        if self.present({sha256: size}):
-            return
-        spooled.flush()
         target = f"{self._root}/{path_of(sha256)}"
+        there = self.present({sha256: size})
+        spooled.flush()
         if self._local:
-            os.fsync(spooled.fileno())
             folder = Path(target).parent
-            made = not folder.exists()
-            folder.mkdir(exist_ok=True)
-            Path(spooled.name).replace(target)
-            # A new folder's own name must last as well.
-            for each in (folder, folder.parent, folder.parent.parent) if made else (folder,):
-                _sync(each)
-            return
-        with _bucket_errors():
-            # An object in a bucket is there whole, or not at all.
-            fs.copy_files(spooled.name, target, fs.LocalFileSystem(), self._filesystem)
+            if not there:
+                os.fsync(spooled.fileno())
+                folder.mkdir(exist_ok=True)
+                Path(spooled.name).replace(target)
+            # Also of one that is there: who gave it its name may have been killed before this.
+            for each in (folder, folder.parent, folder.parent.parent):
+                sync(each)
+        elif not there:
+            with _bucket_errors():
+                fs.copy_files(spooled.name, target, fs.LocalFileSystem(), self._filesystem)
 
     def present(self, sizes: Mapping[str, int]) -> set[str]:
         """Return which of these hashes have a file, of the size given."""
@@ -166,8 +165,6 @@ def path_of(sha256: str) -> str:
 def _bucket_errors(local: bool = False) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
         if local:
             raise
@@ -175,11 +172,3 @@ def _bucket_errors(local: bool = False) -> Iterator[None]:
             f"The bucket of MAIL_PIPELINE_ATTACHMENTS refuses or does not answer ({type(error).__name__})",
             next_step="See that it exists, and that this machine may read, write and delete there.",
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

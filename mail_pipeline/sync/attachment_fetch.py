@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -292,7 +292,11 @@ class GrantFetch:
                 found, dead = read_messages(page.records, at=page.observed_at)
                 if not found:
                     raise MalformedPage(f"Its message cannot be read: {dead[0].reason}")
-                message.learn(found[0].fields.get("attachments") or [])
+                attachments = found[0].fields.get("attachments")
+                if attachments is None:
+                    # Absent is not empty.
+                    raise MalformedPage("Its message came without its attachments")
+                message.learn(attachments)
                 return True
         return False
 
@@ -317,4 +321,4 @@ class GrantFetch:
         return self._ended_as(wanted, FAILED, error.message, error.next_step)
 
     def _ended_as(self, wanted: Wanted, state: str, reason: str, next_step: str) -> Outcome:
-        return replace(Outcome(wanted, state, self._largest), reason=reason, next_step=next_step)
+        return Outcome(wanted, state, self._largest, reason=reason, next_step=next_step)

@@ -252,4 +252,4 @@ def test_a_place_of_another_lake_is_refused_and_none_of_its_files_touched(
         assert held(mine) >= {sha256}
         assert not (tmp_path / place[:2] / "other" / "attachments").exists()
     claim(lake, FileStore.open(lake.data))
-    assert not (lake.data / "attachments").exists()
+    assert not (lake.data / "attachments" / "owner").exists()
