@@ -14,7 +14,7 @@ from mail_pipeline.simulator import API_KEY, Fault, FaultRule, Faults, Latency, 
 from mail_pipeline.sync.attachment_fetch import match
 from mail_pipeline.sync.attachment_rows import Wanted
 from mail_pipeline_tests.attachments.conftest import Serve
-from mail_pipeline_tests.attachments.files import CONTENT_ADDRESS, Filed
+from mail_pipeline_tests.attachments.files import CONTENT_ADDRESS, Filed, mailboxes
 from mail_pipeline_tests.buckets import bucket
 
 
@@ -123,30 +123,30 @@ def test_grants_that_vanished_or_expired_stop_alone_and_take_nothing_for_gone(se
     assert filed.digests() == filed.truth()
 
 
-def test_one_that_cannot_be_had_stops_nobody_and_is_tried_by_the_next_fetch(serve: Serve) -> None:
-    filed = serve(faults=Faults([FaultRule(Fault.HTML_OK, operation="download", times=4)]))
-    imap = filed.grant_id("imap")
+def test_one_that_cannot_be_had_stops_nobody_and_a_provider_that_brings_nothing_its_grant_alone(
+    serve: Serve,
+) -> None:
+    grants = {mailbox.grant.provider: mailbox.grant.id for mailbox in mailboxes().fleet}
+    imap, google = grants["imap"], grants["google"]
+    rules = [
+        FaultRule(Fault.HTML_OK, operation="download", grant_id=imap),
+        FaultRule(Fault.INTERNAL, operation="download", grant_id=google, times=None),
+    ]
+    filed = serve(faults=Faults(rules))
 
-    ended = filed.fetch(grants=(imap,))[imap]
+    ended = filed.fetch(settings=filed.settings(patience=0.05))
 
-    assert (ended.state, ended.failed, ended.succeeded) == ("complete", 1, False)
-    assert ended.stored == ended.wanted - 1
-    [failed] = [row for row in filed.rows().values() if row["state"] == "failed"]
+    assert (ended[imap].state, ended[imap].failed, ended[imap].succeeded) == ("complete", 1, False)
+    assert ended[imap].stored == ended[imap].wanted - 1
+    [failed] = [row for row in filed.rows().values() if row["state"] == "failed" and row["grant_id"] == imap]
     assert "expected the bytes of a file" in failed["reason"]
     assert (failed["sha256"], failed["size"], failed["path"]) == (None, None, None)
-    ended = filed.fetch(grants=(imap,))[imap]
-    assert (ended.wanted, ended.stored) == (1, 1)
-    assert filed.digests() == {key: sha256 for key, sha256 in filed.truth().items() if key[0] == imap}
+    assert (ended[google].state, ended[google].failed) == ("paused", 2)
+    assert "500" in str(ended[google].reason)
+    assert sum(each.state == "complete" for each in ended.values()) == 3
 
-
-def test_a_provider_that_brings_nothing_pauses_its_grant(serve: Serve) -> None:
-    imap = FaultRule(Fault.INTERNAL, operation="download", times=None)
-    filed = serve(faults=Faults([imap]))
-
-    ended = filed.fetch(settings=filed.settings(patience=0.05))[filed.grant_id("imap")]
-
-    assert (ended.state, ended.failed) == ("paused", 2)
-    assert "500" in str(ended.reason)
+    [again] = filed.fetch(grants=(imap,)).values()
+    assert (again.wanted, again.stored) == (1, 1)
 
 
 def test_no_provider_has_to_refuse_for_too_many_requests_at_once(serve: Serve) -> None:

@@ -20,7 +20,7 @@ from mail_pipeline_tests.attachments.conftest import Serve
 from mail_pipeline_tests.attachments.files import CONTENT_ADDRESS, Filed
 from mail_pipeline_tests.disks import fill, small_disk
 
-KILLS = 6
+KILLS = 4
 PATIENCE_SECONDS = 60.0
 
 
