@@ -100,6 +100,9 @@ def fetch(
     ended = []
     with interruptible():
         settings = find_workplace().settings
+        settings.require_key()
+        # Opening a lake for writing would make one where there is none.
+        connect(settings.data).close()
         with AttachmentBars(notes()) as bars:
             for grant in fetch_attachments(settings, options=options, on_progress=bars.show):
                 ended.append(grant)

@@ -120,8 +120,9 @@ def test_a_size_may_be_written_as_people_do():
     assert {text: _Size().convert(text, None, None) for text in sizes} == sizes
 
 
-def test_without_a_lake_none_is_made_by_status(cli: Callable[..., Cli], tmp_path: Path):
-    result = cli().invoke("attachments", "status")
+@pytest.mark.parametrize("command", ["fetch", "status"])
+def test_without_a_lake_none_is_made(cli: Callable[..., Cli], tmp_path: Path, command: str):
+    result = cli(NYLAS_API_KEY="nyk_some").invoke("attachments", command)
 
     assert result.exit_code == 1
     assert "There is no lake in" in result.stderr
