@@ -5,6 +5,7 @@ import dagster as dg
 from mail_pipeline import jobs
 from mail_pipeline.assets.accounts import folders, grants
 from mail_pipeline.assets.attachments import attachment_files
+from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads, threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import mailboxes, messages
 from mail_pipeline.checks import CHECKS
@@ -14,14 +15,10 @@ from mail_pipeline.sensors import SENSORS
 
 defs = dg.Definitions(
     assets=[
-        grants,
-        folders,
-        messages,
-        mailboxes,
-        attachment_files,
-        message_updates,
-        webhooks,
-        reconciliations,
+        *(grants, folders),
+        *(messages, mailboxes, attachment_files, threads, provider_threads),
+        *(contacts, calendars, events),
+        *(message_updates, webhooks, reconciliations),
     ],
     asset_checks=CHECKS,
     jobs=jobs.JOBS,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from mail_pipeline.assets.accounts import folders, grants
 from mail_pipeline.assets.attachments import attachment_files
+from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.resources import MailPipelineResource, plain_failures
@@ -29,6 +30,27 @@ fetch_attachments = dg.define_asset_job(
     description="Fetch the bytes of attachments that are not there yet. Which, the run's configuration says.",
     tags={"mail_pipeline/attachments": "fetch"},
 )
+mirror = dg.define_asset_job(
+    "mirror",
+    selection=dg.AssetSelection.assets(contacts, calendars, events),
+    description="List the contacts, calendars and events of grants.",
+    tags={"mail_pipeline/backfill": "directory"},
+)
+LISTS = {
+    stream.key.to_user_string(): dg.define_asset_job(
+        f"list_{stream.key.to_user_string()}",
+        selection=dg.AssetSelection.assets(stream),
+        description=f"List the {what} of grants.",
+        tags={"mail_pipeline/backfill": "directory"},
+    )
+    for stream, what in (
+        (contacts, "contacts"),
+        (calendars, "calendars"),
+        (events, "events"),
+        (provider_threads, "threads, as the provider has them (dear: Gmail charges 40 units for each),"),
+    )
+}
+"""Jobs that list one stream, by its name."""
 apply_notifications = dg.define_asset_job(
     "apply_notifications",
     selection=dg.AssetSelection.assets(message_updates),
@@ -70,6 +92,8 @@ JOBS: list[Any] = [
     refresh_accounts,
     backfill,
     fetch_attachments,
+    mirror,
+    *LISTS.values(),
     apply_notifications,
     watch_webhooks,
     reconcile,

@@ -13,7 +13,9 @@ from mail_pipeline.errors import MailPipelineError
 _COMMANDS = (
     "demo",
     "up",
+    "plan",
     "backfill",
+    "mirror",
     "apply",
     "reconcile",
     "attachments",

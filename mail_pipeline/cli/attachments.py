@@ -13,7 +13,7 @@ from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import explained, notes, print_json, print_table, results, sized
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import attachment_queries as queries
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.sync.attachments import LARGEST, AttachmentOptions, AttachmentProgress, fetch_attachments
 

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import attachment_queries as queries
 from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.lake.writer import Lake
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mail_pipeline.simulator.live import LiveMailbox
+from mail_pipeline.simulator.pager import Result
 from mail_pipeline.simulator.pages import View
-from mail_pipeline.simulator.problems import bad_request, needs_mail, not_found
+from mail_pipeline.simulator.problems import bad_request, needs, not_found
 from mail_pipeline.simulator.queries import message_query
-from mail_pipeline.simulator.service import Result
 from mail_pipeline.simulator.world import World
 
 OPERATIONS = ("attachment", "download")
@@ -36,7 +36,7 @@ class Attachments:
         self, operation: str, mailbox: LiveMailbox, attachment_id: str, params: Mapping[str, str]
     ) -> Result:
         """Answer one of OPERATIONS; of the IMAP family's old mail only where query_imap is asked for."""
-        needs_mail(mailbox.grant)
+        needs(mailbox.grant, "messages")
         asked = dict(params)
         message_id = asked.pop("message_id", "")
         if not message_id:

@@ -26,7 +26,7 @@ _TIDY_COMMITS = 32
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An attachment as the lake knows it; of `queries.ATTACHMENTS_TO_FETCH`."""
+    """An attachment as the lake knows it; of `attachment_queries.ATTACHMENTS_TO_FETCH`."""
 
     message_id: str
     position: int

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import attachment_queries, queries
 from mail_pipeline.lake.attachment_upkeep import claim, remove_orphans
 from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.lake.file_store import FileStore
@@ -269,7 +269,7 @@ class _Crew:
             "largest": options.max_size,
             "gone": options.retry_gone,
         }
-        rows = self._lake.table(queries.ATTACHMENTS_TO_FETCH, asked)
+        rows = self._lake.table(attachment_queries.ATTACHMENTS_TO_FETCH, asked)
         wanted = (Wanted(**row) for batch in rows.to_batches() for row in batch.to_pylist())
         types = [each.strip().lower() for each in options.types]
         return [each for each in wanted if not types or _is_one_of(each, types)]

@@ -86,7 +86,7 @@ class Filed(World):
             )
         }
         return [
-            keys[each.grant_id, each.message_id, unquote(each.path.split("/")[-2])]
+            keys[each.grant_id, each.query["message_id"], unquote(each.path.split("/")[-2])]
             for each in self.downloads(after)
         ]
 

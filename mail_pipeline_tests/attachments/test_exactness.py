@@ -56,7 +56,7 @@ def test_an_id_that_has_changed_is_looked_up_once_for_all_attachments_of_its_mes
 
     assert filed.digests() == filed.truth()
     downloads = [each for each in filed.downloads() if each.grant_id == google]
-    outcomes = Counter((each.message_id, each.status) for each in downloads)
+    outcomes = Counter((each.query["message_id"], each.status) for each in downloads)
     files = Counter(message_id for grant_id, message_id, _ in filed.digests() if grant_id == google)
     assert len(files) >= 3
     assert outcomes == {**{(id_, 404): 1 for id_ in files}, **{(id_, 200): n for id_, n in files.items()}}

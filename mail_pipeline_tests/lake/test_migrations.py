@@ -8,6 +8,7 @@ from mail_pipeline.lake import schema
 from mail_pipeline.lake.attachment_tables import ATTACHMENT_TABLES
 from mail_pipeline.lake.connection import attach, connect, open_duckdb
 from mail_pipeline.lake.migrations import migrate, version_of
+from mail_pipeline.lake.stream_tables import STREAM_TABLES
 from mail_pipeline.lake.writer import Lake
 
 WIDER = "ALTER TABLE dead_letters ADD COLUMN colour VARCHAR"
@@ -84,8 +85,11 @@ def make_first_version(data: Path) -> None:
         attach(connection, data, read_only=False)
         for name in LIVE:
             connection.execute(f"DROP TABLE {name}")
-        for table in ATTACHMENT_TABLES:
+        for table in (*ATTACHMENT_TABLES, *STREAM_TABLES):
             connection.execute(f"DROP TABLE {table.name}")
+        connection.execute("ALTER TABLE checkpoints RENAME COLUMN scope TO folder_id")
+        for name in ("stream", *(f"planned_{what}" for what in ("messages", "pages", "units", "seconds"))):
+            connection.execute(f"ALTER TABLE checkpoints DROP COLUMN {name}")
         connection.execute("ALTER TABLE all_messages DROP COLUMN remains")
         connection.execute("INSERT INTO all_messages (grant_id, id, subject) VALUES ('g', 'm', 'Old')")
         connection.execute("UPDATE schema_versions SET version = 1")

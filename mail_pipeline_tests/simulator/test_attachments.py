@@ -108,7 +108,12 @@ def test_googles_cost_five_units_and_every_request_is_logged_with_its_message(si
     assert answer.headers["Nylas-Gmail-Quota-Usage"] == "5"
     assert answer.headers["Content-Type"] == "application/octet-stream"
     logged = six.simulator.requests[-1]
-    assert (logged.operation, logged.grant_id, logged.message_id) == ("download", grant_id, message["id"])
+    assert logged.query == {"message_id": message["id"]}
+    assert (logged.operation, logged.grant_id, logged.query["message_id"]) == (
+        "download",
+        grant_id,
+        message["id"],
+    )
 
 
 def test_ids_change_whenever_the_message_is_read_and_older_ones_are_not_found(serve):
