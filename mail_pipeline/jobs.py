@@ -9,6 +9,7 @@ from mail_pipeline.assets.attachments import attachment_files
 from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
+from mail_pipeline.assets.search import search_index
 from mail_pipeline.resources import MailPipelineResource, plain_failures
 
 refresh_accounts = dg.define_asset_job(
@@ -68,6 +69,12 @@ reconcile = dg.define_asset_job(
     description="Set what is stored against what the provider lists, and mend what differs.",
     tags={"mail_pipeline/reconcile": "grants"},
 )
+refresh_search = dg.define_asset_job(
+    "refresh_search",
+    selection=dg.AssetSelection.assets(search_index),
+    description="Bring the search index up to the messages: new, edited and deleted ones.",
+    tags={"mail_pipeline/search": "index"},
+)
 check_tables = dg.define_asset_job(
     "check_tables",
     selection=dg.AssetSelection.all_asset_checks(),
@@ -97,6 +104,7 @@ JOBS: list[Any] = [
     apply_notifications,
     watch_webhooks,
     reconcile,
+    refresh_search,
     check_tables,
     upkeep,
 ]

@@ -9,6 +9,7 @@ from mail_pipeline.config import ReconcileConfig
 from mail_pipeline.errors import MailPipelineError
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.search.refresh import Refreshed, refresh
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
 from mail_pipeline.sync.attachments import (
@@ -79,6 +80,10 @@ class MailPipelineResource:
             upkeep(lake)
         retire(settings)
         remove_unneeded_files(settings)
+
+    def refresh_search(self) -> Refreshed:
+        """Bring the search index up to the lake as `mail_pipeline.search.refresh.refresh` promises."""
+        return refresh(self.settings().data)
 
     def watch(self) -> Coverage:
         """Look at the webhooks as `mail_pipeline.sync.coverage.watch` promises."""

@@ -21,6 +21,7 @@ _COMMANDS = (
     "attachments",
     "status",
     "sql",
+    "search",
     "receive",
     "webhook",
     "upkeep",
