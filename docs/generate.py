@@ -249,7 +249,7 @@ _GROUPS = ("accounts", "mail", "directory", "live", "marts")
 
 
 def _group(spec: dg.AssetSpec) -> int:
-    return _GROUPS.index(spec.group_name or "")
+    return _GROUPS.index(spec.group_name) if spec.group_name in _GROUPS else len(_GROUPS)
 
 
 def _name(spec: dg.AssetSpec) -> str:

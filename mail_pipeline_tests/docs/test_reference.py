@@ -80,7 +80,8 @@ def _known() -> Iterator[str]:
     yield from (spec.key.to_user_string() for spec in defs.resolve_all_asset_specs())
     yield from _checks()
     yield from (job.name for job in defs.resolve_all_job_defs())
-    yield from (each.name for each in (*SCHEDULES, *SENSORS))
+    yield from (schedule.name for schedule in SCHEDULES)
+    yield from (sensor.name for sensor in SENSORS)
     for definition in defs.resolve_asset_graph().assets_defs:
         if definition.is_executable:
             yield from getattr(definition.op.config_schema.as_field().config_type, "fields", None) or ()
