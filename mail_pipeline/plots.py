@@ -23,9 +23,8 @@ def bars(title: str, values: Sequence[tuple[str, int]]) -> str:
     for place, (label, count) in enumerate(values):
         height = max(round(room * count / most), 1 if count else 0)
         left, top = place * step, _TITLE + room - height
-        drawn.append(
-            f'<rect x="{left:.0f}" y="{top}" width="{max(step - 2, 1):.0f}" height="{height}" fill="{_BLUE}"/>'
-        )
+        size = f'width="{max(step - 2, 1):.0f}" height="{height}"'
+        drawn.append(f'<rect x="{left:.0f}" y="{top}" {size} fill="{_BLUE}"/>')
         if place in few:
             said = f"{escape(label)}: {count:,}"
             at, anchor = (left, "start") if left < _WIDTH / 2 else (left + step - 2, "end")
