@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from mail_pipeline.assets.accounts import folders, grants
+from mail_pipeline.assets.attachments import attachment_files
 from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
@@ -24,6 +25,12 @@ backfill = dg.define_asset_job(
     description="Fetch the mail of mailboxes, back to the first message. Launch it from the page of "
     "`messages`, where partitions are chosen.",
     tags={"mail_pipeline/backfill": "mailboxes"},
+)
+fetch_attachments = dg.define_asset_job(
+    "fetch_attachments",
+    selection=dg.AssetSelection.assets(attachment_files),
+    description="Fetch the bytes of attachments that are not there yet. Which, the run's configuration says.",
+    tags={"mail_pipeline/attachments": "fetch"},
 )
 mirror = dg.define_asset_job(
     "mirror",
@@ -97,6 +104,7 @@ def upkeep() -> None:
 JOBS: list[Any] = [
     refresh_accounts,
     backfill,
+    fetch_attachments,
     mirror,
     *LISTS.values(),
     apply_notifications,

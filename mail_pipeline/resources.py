@@ -12,6 +12,12 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.search.refresh import Refreshed, refresh
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
+from mail_pipeline.sync.attachments import (
+    AttachmentOptions,
+    AttachmentProgress,
+    fetch_attachments,
+    remove_unneeded_files,
+)
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
 from mail_pipeline.sync.coverage import Coverage, watch
 from mail_pipeline.sync.mirror import mirror
@@ -43,6 +49,10 @@ class MailPipelineResource:
         """Backfill these partitions as `mail_pipeline.sync.backfill.backfill` promises."""
         return backfill(keys, settings=self.settings(), options=options, on_progress=on_progress)
 
+    def attachments(self, options: AttachmentOptions) -> Iterator[AttachmentProgress]:
+        """Fetch attachments as `mail_pipeline.sync.attachments.fetch_attachments` promises."""
+        return fetch_attachments(self.settings(), options=options)
+
     def mirror(
         self,
         stream: str,
@@ -64,11 +74,12 @@ class MailPipelineResource:
         return apply(self.settings(), replay=replay)
 
     def upkeep(self) -> None:
-        """Do all upkeep there is, of the lake and of the landing table."""
+        """Do all upkeep there is, of the lake, of the landing table and of attachments' files."""
         settings = self.settings()
         with Lake(settings.data) as lake:
             upkeep(lake)
         retire(settings)
+        remove_unneeded_files(settings)
 
     def refresh_search(self) -> Refreshed:
         """Bring the search index up to the lake as `mail_pipeline.search.refresh.refresh` promises."""

@@ -18,6 +18,7 @@ _COMMANDS = (
     "mirror",
     "apply",
     "reconcile",
+    "attachments",
     "status",
     "sql",
     "search",

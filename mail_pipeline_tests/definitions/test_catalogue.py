@@ -16,6 +16,7 @@ GROUPS = {
     "folders": "accounts",
     "messages": "mail",
     "mailboxes": "mail",
+    "attachment_files": "mail",
     "threads": "mail",
     "provider_threads": "mail",
     "contacts": "directory",
@@ -26,7 +27,7 @@ GROUPS = {
     "webhooks": "live",
     "reconciliations": "live",
 }
-BESIDE_THE_LAKE = {"search_index": "marts"}
+BESIDE_THE_LAKE = {"search_index": "marts", "overview": "upkeep"}
 TABLE_OF = {"message_updates": "notifications"}
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -62,6 +63,7 @@ def test_the_jobs_are_these_and_described():
         "apply_notifications",
         "backfill",
         "check_tables",
+        "fetch_attachments",
         "list_calendars",
         "list_contacts",
         "list_events",
@@ -87,6 +89,7 @@ def test_lineage_goes_from_accounts_to_mail_and_on_to_what_keeps_it_current():
         "folders": {"grants"},
         "messages": {"folders"},
         "mailboxes": {"messages"},
+        "attachment_files": {"messages"},
         "threads": {"messages"},
         "provider_threads": {"grants"},
         "contacts": {"grants"},
@@ -96,6 +99,7 @@ def test_lineage_goes_from_accounts_to_mail_and_on_to_what_keeps_it_current():
         "message_updates": {"grants"},
         "webhooks": set(),
         "reconciliations": {"messages", "webhooks"},
+        "overview": {"mailboxes", "stream_ledger", "message_updates"},
         "search_index": {"messages", "message_updates", "reconciliations"},
     }
 
