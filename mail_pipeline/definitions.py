@@ -11,9 +11,7 @@ from mail_pipeline.sensors import SENSORS
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        assets=dg.load_assets_from_modules(
-            [accounts, mail, attachments, directory, live, search, overview], include_specs=True
-        ),
+        [accounts, mail, attachments, directory, live, search, overview], include_specs=True
     ),
     asset_checks=CHECKS,
     jobs=jobs.JOBS,
