@@ -100,7 +100,7 @@ GRANT_CALENDAR_IDS = "SELECT id FROM calendars WHERE grant_id = ? ORDER BY id"
 GRANT_CALENDARS = "SELECT id, name FROM calendars WHERE grant_id = ? ORDER BY id"
 
 MESSAGE_COPIES = """
-SELECT coalesce(sum(copies), 0)::BIGINT, count_if(copies > 1)
+SELECT coalesce(sum(copies), 0)::BIGINT, count(*) FILTER (copies > 1)
 FROM (SELECT count(*) AS copies FROM all_messages GROUP BY grant_id, id)
 """
 """Rows of messages, and how many messages have more than one."""
@@ -111,7 +111,7 @@ FROM mailboxes WHERE active AND state <> 'complete' ORDER BY state, partition_ke
 """
 
 RECORD_COPIES = """
-SELECT coalesce(sum(copies), 0)::BIGINT, count_if(copies > 1) FROM (
+SELECT coalesce(sum(copies), 0)::BIGINT, count(*) FILTER (copies > 1) FROM (
     SELECT count(*) AS copies FROM all_contacts GROUP BY grant_id, id
     UNION ALL SELECT count(*) FROM all_calendars GROUP BY grant_id, id
     UNION ALL SELECT count(*) FROM all_events GROUP BY grant_id, calendar_id, id
@@ -161,7 +161,7 @@ MAILBOXES_PER_STATE = (
     "SELECT state, count(*) FROM mailboxes WHERE active GROUP BY state ORDER BY count(*) DESC"
 )
 
-DEAD_LETTER_COUNTS = "SELECT count(*), count_if(NOT stored) FROM dead_letters"
+DEAD_LETTER_COUNTS = "SELECT count(*), count(*) FILTER (NOT stored) FROM dead_letters"
 """Records that could not be read, and those of them that were not stored after a repair either."""
 
 NEWEST_BESIDE = "SELECT coalesce(max(batch), 0) FROM written_beside"
