@@ -19,9 +19,14 @@ from mail_pipeline.sensors import SENSORS
 from mail_pipeline.settings import VARIABLES, Settings
 from mail_pipeline_tests.docs import markdown
 
+BENCHMARKS = markdown.ROOT / "benchmarks" / "README.md"
+COMPARISON = FOLDER / "comparison.md"
 OPERATIONS = FOLDER / "operations.md"
 _IDENTIFIER = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 _VARIABLE = re.compile(r"(NYLAS|MAIL_PIPELINE)_[A-Z_]+")
+_FIGURE = re.compile(r"\d[\d,.]*\d")
+_NOT_MEASURED = {"1.5.5", "0.56"}
+"""A version, and the ratio of two figures that are there."""
 _OTHERS = {"end_date", "mail_pipeline", "rest_api", "waiting_to_be_fetched"}
 """Names of other projects, of the package, and of what a check or a run reports."""
 
@@ -124,3 +129,11 @@ def test_every_command_has_its_place_on_the_page():
     assert [f"mail-pipeline {name}" for name in main.list_commands(click.Context(main))] == [
         heading for heading in headings if heading.count(" ") == 1
     ]
+
+
+def test_the_figures_of_this_project_are_those_of_its_benchmarks():
+    text = COMPARISON.read_text(encoding="utf-8")
+    own = text.partition("This project was measured")[2].partition("Against a real provider")[0]
+    figures = set(_FIGURE.findall(own)) - _NOT_MEASURED
+    assert len(figures) >= 5
+    assert figures <= set(_FIGURE.findall(BENCHMARKS.read_text(encoding="utf-8")))
