@@ -4,9 +4,9 @@
     python -m benchmarks.intake --burst 20000
 
 Bodies of 11 KB, 64 connections, the sender in a process of its own. All answer 200 when a body is durable.
-They run in turn, so that a busy machine is busy for all. The receiver stores in SQLite and, where a database is
-named, in Postgres too. A burst is sent as fast as it goes; what was answered 200 is compared with what is in the
-landing table.
+They run in turn, so that a busy machine is busy for all. The receiver stores in SQLite, and beside it in
+Postgres where a database is named. A burst is sent as fast as it goes; what was answered 200 is compared with
+what is in the landing table.
 """
 
 import argparse
