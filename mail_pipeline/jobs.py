@@ -5,8 +5,11 @@ from typing import Any
 import dagster as dg
 
 from mail_pipeline.assets.accounts import folders, grants
+from mail_pipeline.assets.attachments import attachment_files
+from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
+from mail_pipeline.assets.search import search_index
 from mail_pipeline.resources import MailPipelineResource, plain_failures
 
 refresh_accounts = dg.define_asset_job(
@@ -22,6 +25,33 @@ backfill = dg.define_asset_job(
     "`messages`, where partitions are chosen.",
     tags={"mail_pipeline/backfill": "mailboxes"},
 )
+fetch_attachments = dg.define_asset_job(
+    "fetch_attachments",
+    selection=dg.AssetSelection.assets(attachment_files),
+    description="Fetch the bytes of attachments that are not there yet. Which, the run's configuration says.",
+    tags={"mail_pipeline/attachments": "fetch"},
+)
+mirror = dg.define_asset_job(
+    "mirror",
+    selection=dg.AssetSelection.assets(contacts, calendars, events),
+    description="List the contacts, calendars and events of grants.",
+    tags={"mail_pipeline/backfill": "directory"},
+)
+LISTS = {
+    stream.key.to_user_string(): dg.define_asset_job(
+        f"list_{stream.key.to_user_string()}",
+        selection=dg.AssetSelection.assets(stream),
+        description=f"List the {what} of grants.",
+        tags={"mail_pipeline/backfill": "directory"},
+    )
+    for stream, what in (
+        (contacts, "contacts"),
+        (calendars, "calendars"),
+        (events, "events"),
+        (provider_threads, "threads, as the provider has them (dear: Gmail charges 40 units for each),"),
+    )
+}
+"""Jobs that list one stream, by its name."""
 apply_notifications = dg.define_asset_job(
     "apply_notifications",
     selection=dg.AssetSelection.assets(message_updates),
@@ -38,6 +68,12 @@ reconcile = dg.define_asset_job(
     selection=dg.AssetSelection.assets(reconciliations),
     description="Set what is stored against what the provider lists, and mend what differs.",
     tags={"mail_pipeline/reconcile": "grants"},
+)
+refresh_search = dg.define_asset_job(
+    "refresh_search",
+    selection=dg.AssetSelection.assets(search_index),
+    description="Bring the search index up to the messages: new, edited and deleted ones.",
+    tags={"mail_pipeline/search": "index"},
 )
 check_tables = dg.define_asset_job(
     "check_tables",
@@ -62,9 +98,13 @@ def upkeep() -> None:
 JOBS: list[Any] = [
     refresh_accounts,
     backfill,
+    fetch_attachments,
+    mirror,
+    *LISTS.values(),
     apply_notifications,
     watch_webhooks,
     reconcile,
+    refresh_search,
     check_tables,
     upkeep,
 ]

@@ -3,17 +3,19 @@
 import dagster as dg
 
 from mail_pipeline import jobs
-from mail_pipeline.config import ReconcileConfig
+from mail_pipeline.config import BackfillConfig, ReconcileConfig
 from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.ledger import read_ledger
 from mail_pipeline.partitions import (
+    GRANT_PARTITIONS,
     MAILBOXES_PER_RUN,
     PARTITIONS,
     contiguous_ranges,
-    messages_at_work,
+    listing_at_work,
     range_tags,
 )
 from mail_pipeline.resources import MailPipelineResource
+from mail_pipeline.search.refresh import is_behind
 from mail_pipeline.sync.reconcile import LISTED_BY_FOLDER, grants_with_open_gaps
 
 _RUNS_PER_NIGHT = 100
@@ -39,7 +41,7 @@ def nightly_backfill(
     context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Ask for as few runs as cover the incomplete mailboxes."""
-    if messages_at_work(context.instance):
+    if listing_at_work(context.instance):
         return dg.SkipReason("A backfill is at work; the next night takes what it leaves.")
     ledger = read_ledger(mail_pipeline.settings().data)
     registered = context.instance.get_dynamic_partitions(PARTITIONS)
@@ -49,6 +51,47 @@ def nightly_backfill(
     if not ranges:
         return dg.SkipReason("Every mailbox is complete.")
     return [dg.RunRequest(tags=range_tags(keys)) for keys in ranges[:_RUNS_PER_NIGHT]]
+
+
+@dg.schedule(
+    job=jobs.mirror,
+    cron_schedule="30 1 * * *",
+    description="Lists contacts, calendars and events of grants where that was never done to its end.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def nightly_mirror(
+    context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Ask for as few runs as cover the grants that are not listed."""
+    ledger = read_ledger(mail_pipeline.settings().data)
+    return _mirror_runs(context, ledger.unlisted, BackfillConfig())
+
+
+@dg.schedule(
+    job=jobs.mirror,
+    cron_schedule="30 1 * * 6",
+    description="Lists all contacts, calendars and events again: what no notification told of is found.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def weekly_mirror(
+    context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Ask for as few runs as cover all grants."""
+    ledger = read_ledger(mail_pipeline.settings().data)
+    return _mirror_runs(context, frozenset(ledger.grants), BackfillConfig(full_resync=True))
+
+
+def _mirror_runs(
+    context: dg.ScheduleEvaluationContext, wanted: frozenset[str], config: BackfillConfig
+) -> list[dg.RunRequest] | dg.SkipReason:
+    if listing_at_work(context.instance):
+        return dg.SkipReason("A backfill is at work; the next time takes what it leaves.")
+    registered = context.instance.get_dynamic_partitions(GRANT_PARTITIONS)
+    ranges = list(contiguous_ranges(registered, wanted, longest=MAILBOXES_PER_RUN))
+    if not ranges:
+        return dg.SkipReason("Every account is listed.")
+    run_config = dg.RunConfig(ops=dict.fromkeys(("contacts", "calendars", "events"), config))
+    return [dg.RunRequest(tags=range_tags(keys), run_config=run_config) for keys in ranges[:_RUNS_PER_NIGHT]]
 
 
 watch_webhooks_schedule = dg.ScheduleDefinition(
@@ -110,6 +153,22 @@ def weekly_imap_sweep() -> dg.RunRequest:
     return _reconcile_run(ReconcileConfig(providers=list(LISTED_BY_FOLDER)))
 
 
+@dg.schedule(
+    job=jobs.refresh_search,
+    cron_schedule="3-59/10 * * * *",
+    description="Brings the search index up to the messages, where anything was committed since.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def refresh_search_every_10_minutes(
+    mail_pipeline: dg.ResourceParam[MailPipelineResource],
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a refresh where the lake has moved on."""
+    data = mail_pipeline.settings().data
+    if not catalog_path(data).exists() or not is_behind(data):
+        return dg.SkipReason("The search index holds what the tables hold.")
+    return dg.RunRequest()
+
+
 def _reconcile_run(config: ReconcileConfig) -> dg.RunRequest:
     return dg.RunRequest(run_config=dg.RunConfig(ops={"reconciliations": config}))
 
@@ -117,10 +176,13 @@ def _reconcile_run(config: ReconcileConfig) -> dg.RunRequest:
 SCHEDULES = [
     refresh_accounts_schedule,
     nightly_backfill,
+    nightly_mirror,
+    weekly_mirror,
     watch_webhooks_schedule,
     catch_up_schedule,
     hourly_gap_repair,
     nightly_reconcile,
     weekly_imap_sweep,
+    refresh_search_every_10_minutes,
     upkeep_schedule,
 ]

@@ -11,6 +11,7 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.attachments import remove_unneeded_files
 from mail_pipeline.sync.retention import retire
 
 
@@ -37,12 +38,15 @@ def command(keep_days: int, as_json: bool) -> None:
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
     retired = retire(settings)
+    orphans = remove_unneeded_files(settings)
+    removed = {"notifications_removed": retired, "attachments_removed": orphans}
     if as_json:
-        print_json({"ok": True, "data": data, **asdict(report), "notifications_removed": retired})
+        print_json({"ok": True, "data": data, **asdict(report), **removed})
         return
     results().print(
         f"Checkpoints dropped: {report.checkpoints_dropped:,}. "
         f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}. "
-        f"Landed notifications removed: {retired:,}.\n"
+        f"Landed notifications removed: {retired:,}. "
+        f"Files of attachments removed that nothing refers to: {orphans:,}.\n"
         f"The lake in {data} now has {sum(report.files.values()):,} files, {report.size_bytes / 1e6:,.1f} MB."
     )

@@ -38,7 +38,7 @@ def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
     `data/demo`.
     Nothing is downloaded. Raises StopRun, naming the folder, where there is no lake.
     """
-    folder = _data_folder(data)
+    folder = data_folder(data)
     if not catalog_path(folder).exists():
         raise _no_lake(folder)
     with ExitStack() as failed:
@@ -125,7 +125,8 @@ def _mark(file: Path) -> tuple[str, int, int, int]:
     return str(file), status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _data_folder(data: str | Path | None) -> Path:
+def data_folder(data: str | Path | None) -> Path:
+    """Return the data folder that `connect` means by `data`."""
     if data is not None:
         return Path(data)
     if chosen := os.environ.get("MAIL_PIPELINE_DATA"):

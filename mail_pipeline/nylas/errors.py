@@ -39,12 +39,20 @@ class GrantRejected(SkipMailbox):
     """The key works but this grant does not: its owner has to reconnect it."""
 
 
+class NotAllowed(GrantRejected):
+    """The owner of this grant has not allowed what was asked for: a scope is missing."""
+
+
 class NotFound(SkipMailbox):
     """The grant, folder or message does not exist, or no longer."""
 
 
 class Unsupported(SkipMailbox):
     """The provider behind this grant cannot do what was asked (400, 422)."""
+
+
+class TooLarge(MailPipelineError):
+    """An attachment has more bytes than were allowed; none of them count."""
 
 
 class WebhookRefused(MailPipelineError):

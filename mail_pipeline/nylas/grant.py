@@ -1,16 +1,21 @@
-"""A grant's folders and messages."""
+"""What a grant has: folders, messages, the bytes of attachments, and records of other kinds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import BinaryIO
 
 from mail_pipeline.nylas.calls import Caller, Request
 from mail_pipeline.nylas.errors import MalformedPage, NotFound
 from mail_pipeline.nylas.pacing import Limits, Pace
 from mail_pipeline.nylas.page_size import PageSize
-from mail_pipeline.nylas.pages import Page
+from mail_pipeline.nylas.pages import Download, Page
+from mail_pipeline.nylas.quota import ATTACHMENT_UNITS
 from mail_pipeline.nylas.redaction import shown_grant
-from mail_pipeline.nylas.transport import Transport, encoded
+from mail_pipeline.nylas.transport import Answer, Transport, encoded
+
+_PAGES = frozenset({"text/html", "application/json"})
+"""What a gateway says its own page is; a file comes as application/octet-stream."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class GrantClient:
         cursors: set[str] = set()
         cursor: str | None = None
         while True:
-            page = self._list("/folders", {}, cursor, None, lists_messages=False)
+            page = self._list("/folders", {}, cursor, None)
             yield page
             if page.next_cursor is None:
                 return
@@ -119,6 +124,71 @@ class GrantClient:
         )
         return self._caller.fetch(lambda: request)
 
+    def download(
+        self,
+        attachment_id: str,
+        message_id: str,
+        target: BinaryIO,
+        *,
+        most: int,
+        query_imap: bool = False,
+        size: int | None = None,
+        media_type: str = "",
+    ) -> Download:
+        """Write an attachment's bytes to `target`, a file that may be emptied and written again.
+
+        `size` and `media_type` are what its message says of it, lower case and without parameters: by them a
+        file is told from an error page. Raises NotFound where no attachment of this message has the id now
+        (ids may change: reference nylas-api 5.5), TooLarge beyond `most` bytes, and the OSError of a `target`
+        that cannot be written; what it holds then is of no use.
+        """
+        request = Request(
+            path=f"{self._path}/attachments/{encoded(attachment_id)}/download",
+            shown_path=f"{self._shown_path}/attachments/<attachment>/download",
+            parameters={"message_id": message_id} | ({"query_imap": "true"} if query_imap else {}),
+            shape="nothing",
+            cost=ATTACHMENT_UNITS if self.pace.counts_units else 0,
+            interval=self._limits.item_interval,
+        )
+
+        def looks_like(answer: Answer) -> bool:
+            kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            return (kind not in _PAGES or kind == media_type) and bool(answer.size or not size)
+
+        return self._caller.download(request, target, most=most, looks_like=looks_like)
+
+    def records(
+        self,
+        what: str,
+        parameters: Mapping[str, str | int],
+        *,
+        cursor: str | None = None,
+        limit: int | None = None,
+        largest: int,
+        mail: bool = False,
+    ) -> Page:
+        """Return one page of the grant's list `what`, such as "events", at most `largest` records.
+
+        `mail`: it spends from the mailbox's quota, as threads do; calendars and contacts have quotas of their
+        own. Raises CursorRejected if the cursor is not accepted.
+        """
+        return self._list(f"/{what}", dict(parameters), cursor, limit, largest=largest, mail=mail)
+
+    def record(self, what: str, identity: str, parameters: Mapping[str, str | int] | None = None) -> Page:
+        """Return one record of the list `what` as a page. Raises NotFound if it is not there."""
+        if not identity:
+            text = f"GET {self._shown_path}/{what}/<id> needs an id, and it is empty"
+            raise NotFound(text, next_step="A record without id cannot be fetched: leave it out.")
+        request = Request(
+            path=f"{self._path}/{what}/{encoded(identity)}",
+            shown_path=f"{self._shown_path}/{what}/<id>",
+            parameters=dict(parameters or {}),
+            shape="object",
+            cost=0,
+            interval=self._limits.item_interval,
+        )
+        return self._caller.fetch(lambda: request)
+
     def close(self) -> None:
         """Close this grant's connections."""
         self._transport.close()
@@ -140,13 +210,17 @@ class GrantClient:
         cursor: str | None,
         limit: int | None,
         *,
-        lists_messages: bool,
+        lists_messages: bool = False,
+        largest: int | None = None,
+        mail: bool = True,
     ) -> Page:
         if cursor:
             parameters["page_token"] = cursor
 
         def build() -> Request:
             size = self._page_size.limit(limit)
+            if largest is not None:
+                size = min(size, largest)
             if lists_messages:
                 size = self.pace.page_size(size)
             return Request(
@@ -154,7 +228,7 @@ class GrantClient:
                 shown_path=self._shown_path + what,
                 parameters={"limit": size, **parameters},
                 shape="array",
-                cost=self.pace.cost(size),
+                cost=self.pace.cost(size) if mail else 0,
                 interval=self._limits.page_interval,
                 lists_messages=lists_messages,
             )

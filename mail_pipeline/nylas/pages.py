@@ -33,6 +33,18 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """What came of a body that went into a file."""
+
+    size: int
+    """Bytes in the file."""
+    quota_units: int
+    """As in `Page`."""
+    requests: int = 1
+    """How many requests it took, the failed ones included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """The parts of a successful answer."""
 
@@ -85,7 +97,7 @@ def decode(body: bytes) -> Any:
         pass
     # orjson refuses half of an emoji cut by some mail program; one such mail must not cost its page.
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError):
         pass
     raise UnreadableError(f"expected JSON at $, found {_text_kind(body)}")
@@ -95,6 +107,10 @@ def kind(value: object) -> str:
     """Return what a decoded value is, without saying what it holds."""
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _text_kind(body: bytes) -> str:

@@ -1,13 +1,14 @@
 """Random changes from a seed, in the proportions of a mailbox people work in."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from mail_pipeline.simulator.arrivals import made_up_text
+from mail_pipeline.simulator.errands import ERRANDS, Gone, errand
 from mail_pipeline.simulator.live import LiveMailbox
-from mail_pipeline.simulator.problems import MAILLESS
+from mail_pipeline.simulator.problems import LACKING
 from mail_pipeline.simulator.seeds import stable_random
 from mail_pipeline.simulator.world import World
 
@@ -37,32 +38,52 @@ class Step(NamedTuple):
     """The name of the Provider's method."""
     grant_id: str
     object_id: str
-    """The message's or the folder's id after the change."""
+    """The id of what was changed, after the change."""
 
 
 def steps(
-    provider: "Provider", world: World, seed: int, grants: frozenset[str] | None, *, folders: bool = True
+    provider: "Provider",
+    world: World,
+    seed: int,
+    grants: frozenset[str] | None,
+    *,
+    folders: bool = True,
+    streams: Collection[str] = ("messages",),
 ) -> Iterator[Step]:
-    """Make one change for each `next`; ends only where there is no valid grant with mail.
+    """Make one change for each `next`; ends only where no valid grant has any of the streams.
 
-    Without `folders` none is made, renamed or deleted.
+    Without `folders` none is made, renamed or deleted. Raises ValueError for an unknown stream.
     """
+    if unknown := set(streams) - {"messages", *ERRANDS}:
+        raise ValueError(f"nothing happens to {', '.join(sorted(unknown))}")
+    weights = {name: weight for stream in streams for name, weight in ERRANDS.get(stream, {}).items()}
+    if "messages" in streams:
+        weights = _WEIGHTS | weights
     random = stable_random("life", seed)
     deleted: list[tuple[str, str]] = []
+    gone: Gone = {}
     while True:
         with world.lock:
             mailboxes = [
                 mailbox
                 for mailbox in world
-                if mailbox.grant.provider not in MAILLESS
-                and mailbox.grant.valid
+                if mailbox.grant.valid
+                and _possible(world, mailbox, streams)
                 and mailbox.grant.id not in world.vanished
                 and (grants is None or mailbox.grant.id in grants)
             ]
             if not mailboxes:
                 return
             mailbox = mailboxes[int(random.random() * len(mailboxes))]
-            step = _step(provider, mailbox, random, deleted, folders=folders)
+            operation = _draw(weights, random)
+            stream = next((one for one, errands in ERRANDS.items() if operation in errands), "messages")
+            if mailbox.grant.provider in LACKING[stream]:
+                continue
+            if stream == "messages":
+                step = _step(provider, mailbox, operation, random, deleted, folders=folders)
+            else:
+                made = errand(provider, world.account(mailbox), operation, random, gone)
+                step = None if made is None else Step(operation, mailbox.grant.id, made)
         if step is not None:
             yield step
 
@@ -70,13 +91,13 @@ def steps(
 def _step(
     provider: "Provider",
     mailbox: LiveMailbox,
+    operation: str,
     random: Random,
     deleted: list[tuple[str, str]],
     *,
     folders: bool,
 ) -> Step | None:
-    """Make one change; None where the one drawn is not possible here, or not wanted."""
-    operation = _draw(random)
+    """Make one change of the mail; None where the one drawn is not possible here, or not wanted."""
     grant_id = mailbox.grant.id
     if operation.endswith("_folder") and not folders:
         return None
@@ -102,8 +123,16 @@ def _step(
     return Step(operation, grant_id, made)
 
 
-def _draw(random: Random) -> str:
-    names, sums = tuple(_WEIGHTS), tuple(accumulate(_WEIGHTS.values()))
+def _possible(world: World, mailbox: LiveMailbox, streams: Collection[str]) -> bool:
+    """Return whether anything can ever happen to one of the streams here."""
+    has = {stream for stream in streams if mailbox.grant.provider not in LACKING[stream]}
+    if has != {"events"}:
+        return bool(has)
+    return any(not calendar.closed for _, calendar in world.account(mailbox).calendars)
+
+
+def _draw(weights: Mapping[str, int], random: Random) -> str:
+    names, sums = tuple(weights), tuple(accumulate(weights.values()))
     point = random.random() * sums[-1]
     return next(name for name, total in zip(names, sums, strict=True) if point < total)
 

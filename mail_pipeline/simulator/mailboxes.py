@@ -1,12 +1,14 @@
 """What the simulator serves for a grant, whether the mail is generated or read from files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from mail_pipeline.simulator.contents import made_up_bytes
 from mail_pipeline.simulator.conversations import Shape
 from mail_pipeline.simulator.folders import Folder
+from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.messages import Writer
 
 
@@ -58,6 +60,10 @@ class Mailbox(Protocol):
     def folders(self) -> Sequence[Folder]:
         """Return the folders in the order the API lists them."""
 
+    @property
+    def holdings(self) -> Holdings:
+        """Return how much the account holds beside its mail."""
+
     def __len__(self) -> int:
         """Return how many messages there are."""
 
@@ -67,6 +73,9 @@ class Mailbox(Protocol):
     def folders_of(self, number: int) -> tuple[str, ...]:
         """Return the ids of all folders a message is in."""
 
+    def thread_of(self, number: int) -> str | None:
+        """Return the id of a message's thread, None where it does not say."""
+
     def count_before(self, moment: int) -> int:
         """Return how many messages have a date before a unix time."""
 
@@ -75,6 +84,9 @@ class Mailbox(Protocol):
 
     def message(self, number: int) -> dict[str, Any]:
         """Return a fresh Message object with all its folders."""
+
+    def content(self, number: int, attachment: Mapping[str, Any]) -> bytes:
+        """Return the bytes of one of a message's attachments."""
 
     def headers(self, number: int) -> list[dict[str, str]]:
         """Return the message's headers, duplicates kept."""
@@ -90,6 +102,7 @@ class GeneratedMailbox:
     grant: Grant
     shape: Shape
     writer: Writer
+    holdings: Holdings
 
     @property
     def folders(self) -> Sequence[Folder]:
@@ -108,6 +121,10 @@ class GeneratedMailbox:
         """Return the ids of all folders a message is in."""
         return self.shape.sketch(number).folders
 
+    def thread_of(self, number: int) -> str | None:
+        """Return the id of a message's thread, None where it does not say."""
+        return self.writer.thread_of(number)
+
     def count_before(self, moment: int) -> int:
         """Return how many messages have a date before a unix time."""
         return self.shape.count_before(moment)
@@ -120,6 +137,10 @@ class GeneratedMailbox:
     def message(self, number: int) -> dict[str, Any]:
         """Return a fresh Message object with all its folders."""
         return self.writer.write(number)
+
+    def content(self, number: int, attachment: Mapping[str, Any]) -> bytes:
+        """Return the bytes of one of a message's attachments."""
+        return made_up_bytes(self.grant.provider, attachment)
 
     def headers(self, number: int) -> list[dict[str, str]]:
         """Return the message's headers, duplicates kept."""

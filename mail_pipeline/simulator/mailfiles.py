@@ -9,7 +9,7 @@ import uuid
 import weakref
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from csv import reader
 from dataclasses import dataclass
 from email.header import Header
@@ -20,10 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from mail_pipeline.simulator.folders import Folder
+from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
 from mail_pipeline.simulator.mailboxes import Grant
-from mail_pipeline.simulator.mime import body_and_attachments, decoded, participants, received_at
+from mail_pipeline.simulator.mime import (
+    attached_bytes,
+    body_and_attachments,
+    decoded,
+    participants,
+    received_at,
+)
 from mail_pipeline.simulator.seeds import stable_int
+from mail_pipeline.simulator.words import Person
 
 _ATTRIBUTES = {
     "inbox": r"\Inbox",
@@ -70,6 +78,7 @@ class FileMailbox:
         token = stable_int("mail files", grant_name, number)
         self._grant_id = str(uuid.UUID(int=token << 64 | stable_int(number, grant_name), version=4))
         self._provider = provider
+        self._number = number
         merged: dict[str, _Entry] = {}
         for entry in self._scan():
             known = merged.setdefault(entry.id, entry)
@@ -110,6 +119,12 @@ class FileMailbox:
         """Return one folder per file or maildir folder, and Google Takeout's labels."""
         return self._folders
 
+    @property
+    def holdings(self) -> Holdings:
+        """Return that there is mail and nothing else."""
+        owner = Person(self._grant.name or "", self._grant.email or "")
+        return Holdings(self._provider, self._grant_id, owner, seed=0, mailbox=self._number, now=_CREATED)
+
     def __len__(self) -> int:
         """Return how many messages there are."""
         return len(self._entries)
@@ -121,6 +136,10 @@ class FileMailbox:
     def folders_of(self, number: int) -> tuple[str, ...]:
         """Return the ids of all folders a message is in."""
         return self._entries[number].folders
+
+    def thread_of(self, number: int) -> str | None:
+        """Return the id of a message's thread."""
+        return self._entries[number].thread
 
     def count_before(self, moment: int) -> int:
         """Return how many messages have a date before a unix time."""
@@ -155,6 +174,12 @@ class FileMailbox:
         if body is not None:
             message["body"] = body
         return message
+
+    def content(self, number: int, attachment: Mapping[str, Any]) -> bytes:
+        """Return the bytes of one of a message's attachments as they were sent, transfer encoding undone."""
+        entry = self._entries[number]
+        parsed = BytesParser().parsebytes(self._bytes(entry.source, entry.key))
+        return attached_bytes(parsed, entry.id, attachment["id"])
 
     def headers(self, number: int) -> list[dict[str, str]]:
         """Return the message's headers as they stand, duplicates kept."""

@@ -10,11 +10,17 @@ import pyarrow as pa
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.plan import Plan
 from mail_pipeline.sync.rows import arrow_table
+
+MESSAGES = "messages"
+"""The stream of mail; the others are named as their tables."""
 
 REGISTERED = "registered"
 LISTING = "listing"
 COMPLETE = "complete"
+SKIPPED = "skipped"
+"""The provider does not serve it; asked again only when all of it is listed again."""
 PAUSED = "paused"
 FAILED = "failed"
 
@@ -29,7 +35,7 @@ class Checkpoint:
     version: int = 0
     fence: int = 0
     grant_id: str
-    folder_id: str | None = None
+    scope: str | None = None
     state: str = REGISTERED
     round: int = 0
     cursor: str | None = None
@@ -52,6 +58,20 @@ class Checkpoint:
     next_step: str | None = None
     until: int | None = None
     updated_at: int = 0
+    stream: str = MESSAGES
+    planned_messages: int | None = None
+    planned_pages: int | None = None
+    planned_units: int | None = None
+    planned_seconds: int | None = None
+
+    @property
+    def planned(self) -> Plan | None:
+        """Return what the pass was expected to take when it began, where somebody could say."""
+        told = (self.planned_messages, self.planned_pages, self.planned_units, self.planned_seconds)
+        messages, pages, units, seconds = told
+        if messages is None or pages is None or units is None or seconds is None:
+            return None
+        return Plan(messages=messages, pages=pages, quota_units=units, seconds=seconds)
 
 
 _NAMES = tuple(each.name for each in fields(Checkpoint))

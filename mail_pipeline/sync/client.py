@@ -9,9 +9,13 @@ def open_client(settings: Settings) -> NylasClient:
 
     Raises StopRun where the key or the address cannot be right.
     """
-    limits = Limits(
+    return NylasClient(settings.api_key, settings.api_uri, limits=limits_of(settings))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the numbers the client keeps to, as the settings want them."""
+    return Limits(
         google_units_per_second=settings.google_units_per_second,
         page_interval=settings.min_page_interval,
         patience=settings.patience,
     )
-    return NylasClient(settings.api_key, settings.api_uri, limits=limits)

@@ -15,6 +15,7 @@ from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
 
 CONFIGURED = {
     "backfill": "messages",
+    "fetch_attachments": "attachment_files",
     "apply_notifications": "message_updates",
     "reconcile": "reconciliations",
 }
@@ -83,6 +84,13 @@ def newest(instance: dg.DagsterInstance, asset: str) -> dict[str, Any]:
     event = instance.get_latest_materialization_event(dg.AssetKey(asset))
     assert event is not None, asset
     return _values(event.asset_materialization)
+
+
+def newest_of(instance: dg.DagsterInstance, asset: str, key: str) -> dict[str, Any]:
+    """Return the metadata of the newest materialization of an asset's partition."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[key])
+    [record] = instance.fetch_materializations(wanted, limit=1).records
+    return _values(record.asset_materialization)
 
 
 def _of(key: str) -> dg.AssetRecordsFilter:
