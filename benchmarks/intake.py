@@ -113,7 +113,7 @@ def _figures(case: str, seen: list[dict[str, Any]], bare: list[dict[str, Any]]) 
 
 
 def _over(what: str, seen: list[dict[str, Any]], bare: list[dict[str, Any]]) -> float:
-    return median(one[what] / other[what] for one, other in zip(seen, bare, strict=True))
+    return median(float(one[what] / other[what]) for one, other in zip(seen, bare, strict=True))
 
 
 def _load(url: str, *arguments: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_an_extension_is_checked_by_each_process_and_again_once_its_file_has_cha
     def copied(name: str) -> Path:
         return tmp_path / f"{name}.duckdb_extension"
 
-    for name in ("ducklake", "sqlite_scanner"):
+    for name in connection._EXTENSIONS:
         shutil.copy(connection._extension_file(name), copied(name))
     monkeypatch.setattr(connection, "_extension_file", copied)
     for _ in range(2):
