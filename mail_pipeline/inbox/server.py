@@ -113,7 +113,7 @@ def receive(
             server.should_exit = True
 
         address = f"[{host}]" if ":" in host else host
-        _collect_no_modules()
+        _freeze_imports()
         on_ready(f"http://{address}:{listener.getsockname()[1]}", stop)
         server.run(sockets=[listener])
 
@@ -132,7 +132,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _collect_no_modules() -> None:
+def _freeze_imports() -> None:
     # What is imported stays; to look through it takes 20 ms each time, in which nobody is answered.
     gc.collect()
     gc.freeze()
