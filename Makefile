@@ -45,7 +45,7 @@ lock: install
 
 # The reference pages in docs/, from the code they describe.
 docs: install
-	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m docs.reference
 
 # The pictures in docs/images, from a real browser and the notebooks. Takes minutes.
 screenshots: install

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from docs.generate import FOLDER, PAGES
+from docs.reference import FOLDER, PAGES
 from mail_pipeline.checks import CHECKS
 from mail_pipeline.cli import main
 from mail_pipeline.definitions import defs
