@@ -35,6 +35,6 @@ def settings() -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or value in ("", ()):
+    if value in (None, "", b"", ()):
         return ""
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
