@@ -4,9 +4,10 @@ The DDL, the comments readers see in DuckDB and the column schemas in the Dagste
 """
 
 from mail_pipeline.lake.books import BOOKS, CHECKPOINT_COLUMNS
+from mail_pipeline.lake.mart_tables import MART_TABLES, MART_VIEWS
 from mail_pipeline.lake.table import GRANT_ID, MESSAGE_ID, OBSERVED_AT, Column, Table, columns
 
-VERSION = 2
+VERSION = 3
 """Schema version this code writes; a lake of a newer one is refused."""
 
 
@@ -197,8 +198,8 @@ STORED = (
             ("position", "INTEGER", "Place in the list, from 0."),
             ("name", "VARCHAR", "Display name in this message."),
             ("address", "VARCHAR", "Address as given."),
-            ("address_canonical", "VARCHAR", "Address trimmed and in lower case, to group by."),
-            ("domain", "VARCHAR", "Part after the @, in lower case."),
+            ("address_canonical", "VARCHAR", "Address in canonical form, to group by."),
+            ("domain", "VARCHAR", "Part of the canonical address after the @."),
         ),
         sorted_by=("grant_id", "message_id"),
     ),
@@ -234,6 +235,7 @@ STORED = (
         sorted_by=("grant_id", "message_id"),
     ),
     *BOOKS,
+    *MART_TABLES,
 )
 """The tables, in the order in which they are created."""
 
@@ -252,6 +254,7 @@ VIEWS = (
         _MAILBOX_COLUMNS,
         select=_MAILBOXES,
     ),
+    *MART_VIEWS,
 )
 """What people query where the tables keep more than they want to see."""
 

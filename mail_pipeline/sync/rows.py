@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from mail_pipeline.addresses import canonical
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.sync.merge import MessageState
 from mail_pipeline.sync.records import Body
@@ -202,7 +202,7 @@ def _participant_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...
     if state.deleted:
         return []
     return [
-        (grant_id, state.id, role, position, name, address, *_canonical(address))
+        (grant_id, state.id, role, position, name, address, *canonical(address))
         for role in ROLES
         for position, (name, address) in enumerate(state.fields.get(role) or ())
     ]
@@ -227,11 +227,3 @@ _PART_ROWS = {
     "message_folders": _folder_rows,
     "attachments": _attachment_rows,
 }
-
-
-@lru_cache(maxsize=8192)
-def _canonical(address: str | None) -> tuple[str | None, str | None]:
-    if not address:
-        return None, None
-    canonical = address.strip().lower()
-    return canonical, canonical.rpartition("@")[2] if "@" in canonical else None
