@@ -47,7 +47,7 @@ WITH sent AS (
     WHERE p.role = 'from' AND p.position = 0 AND p.address_canonical IS NOT NULL
 )
 SELECT grant_id, address, min(source) AS source FROM (
-    SELECT grant_id, address, source FROM accounts SEMI JOIN touched USING (grant_id)
+    SELECT grant_id, address, source FROM accounts SEMI JOIN (FROM chunk WHERE rows > 0) USING (grant_id)
     UNION ALL SELECT grant_id, address, 'sent' FROM sent
 ) GROUP BY ALL
 """
