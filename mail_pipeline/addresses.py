@@ -32,9 +32,9 @@ def canonical(address: str | None) -> tuple[str | None, str | None]:
     provider that says so, a `+tag` is left out; at Gmail dots before the @ are too, and googlemail.com is
     gmail.com. A text without an @ comes back trimmed and in lower case, without a domain.
     """
-    if not address:
+    lowered = (address or "").strip().lower()
+    if not lowered:
         return None, None
-    lowered = address.strip().lower()
     local, at, domain = lowered.rpartition("@")
     if not at:
         return lowered, None

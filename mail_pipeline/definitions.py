@@ -6,13 +6,14 @@ from mail_pipeline import jobs
 from mail_pipeline.assets.accounts import folders, grants
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import mailboxes, messages
+from mail_pipeline.assets.marts import MART_ASSETS
 from mail_pipeline.checks import CHECKS
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.schedules import SCHEDULES
 from mail_pipeline.sensors import SENSORS
 
 defs = dg.Definitions(
-    assets=[grants, folders, messages, mailboxes, message_updates, webhooks, reconciliations],
+    assets=[grants, folders, messages, mailboxes, message_updates, webhooks, reconciliations, *MART_ASSETS],
     asset_checks=CHECKS,
     jobs=jobs.JOBS,
     schedules=SCHEDULES,

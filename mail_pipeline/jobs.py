@@ -7,6 +7,7 @@ import dagster as dg
 from mail_pipeline.assets.accounts import folders, grants
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
+from mail_pipeline.assets.marts import marts, message_texts
 from mail_pipeline.resources import MailPipelineResource, plain_failures
 
 refresh_accounts = dg.define_asset_job(
@@ -39,6 +40,11 @@ reconcile = dg.define_asset_job(
     description="Set what is stored against what the provider lists, and mend what differs.",
     tags={"mail_pipeline/reconcile": "grants"},
 )
+refresh_marts = dg.define_asset_job(
+    "refresh_marts",
+    selection=dg.AssetSelection.assets(marts, message_texts),
+    description="Bring the tables made from mail up to it. The sensor `mart_follower` does so by itself.",
+)
 check_tables = dg.define_asset_job(
     "check_tables",
     selection=dg.AssetSelection.all_asset_checks(),
@@ -65,6 +71,7 @@ JOBS: list[Any] = [
     apply_notifications,
     watch_webhooks,
     reconcile,
+    refresh_marts,
     check_tables,
     upkeep,
 ]

@@ -232,10 +232,9 @@ TEXTS = (
 BOOKS = (
     Table(
         "mart_watermarks",
-        "How far the tables made from mail have come, by account.",
+        "How far the marts have come, by account; all of an account move together.",
         columns(
             GRANT_ID,
-            ("mart", "VARCHAR", "facts for all marts, which move together; texts for message_texts."),
             ("snapshot_id", "BIGINT", "Snapshot of the lake up to which mail is counted."),
             ("definition", "VARCHAR", "Version of the rules, and settings they depend on; else all is redone."),
             ("roles", "VARCHAR", "Digest of the account's folders that have a role."),

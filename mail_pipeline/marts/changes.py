@@ -18,14 +18,14 @@ WITH roles AS (
         count(m.id) FILTER (m.deleted_at IS NULL AND m.snapshot_id <= w.snapshot_id) AS kept,
         list(m.id) FILTER (m.snapshot_id > coalesce(w.snapshot_id, -1)) AS changed
     FROM all_messages m
-    LEFT JOIN mart_watermarks w ON w.grant_id = m.grant_id AND w.mart = $mart
+    LEFT JOIN mart_watermarks w ON w.grant_id = m.grant_id
     GROUP BY m.grant_id
 )
 SELECT coalesce(s.grant_id, w.grant_id) AS grant_id, coalesce(s.rows, 0) AS rows, coalesce(s.kept, 0) AS kept,
     coalesce(s.changed, []) AS changed, w.snapshot_id, coalesce(r.digest, '') AS roles,
     w.definition IS DISTINCT FROM $definition OR w.roles IS DISTINCT FROM coalesce(r.digest, '') AS redo
 FROM stored s
-FULL JOIN (FROM mart_watermarks WHERE mart = $mart) w ON w.grant_id = s.grant_id
+FULL JOIN mart_watermarks w ON w.grant_id = s.grant_id
 LEFT JOIN roles r ON r.grant_id = coalesce(s.grant_id, w.grant_id)
 """
 """What there is of each grant, in one statement and so of one moment.
@@ -68,8 +68,9 @@ UNION SELECT grant_id, message_id FROM message_facts SEMI JOIN again USING (gran
 
 REDO_TURNED = """
 UPDATE chunk SET redo = true FROM (SELECT DISTINCT grant_id FROM own_addresses_diff) AS turned
-WHERE chunk.grant_id = turned.grant_id
+WHERE chunk.grant_id = turned.grant_id RETURNING chunk.grant_id
 """
+"""Another own address turns the direction of any message of the grant."""
 
 DIFF = """
 (FROM {name}_was EXCEPT ALL FROM {name}_new) UNION ALL (FROM {name}_new EXCEPT ALL FROM {name}_was)
@@ -80,19 +81,15 @@ GONE = "SELECT DISTINCT {key} FROM {name}_was SEMI JOIN {name}_diff USING ({key}
 COME = "FROM {name}_new SEMI JOIN {name}_diff USING ({key})"
 
 WATERMARKS = """
-SELECT grant_id, $mart AS mart, $snapshot::BIGINT AS snapshot_id, $definition AS definition, f.roles,
+SELECT grant_id, $snapshot::BIGINT AS snapshot_id, $definition AS definition, f.roles,
     now() AS refreshed_at
 FROM found f SEMI JOIN chunk USING (grant_id) WHERE f.rows > 0
 """
 
-WATERMARKS_BEFORE = "SELECT grant_id, snapshot_id FROM found SEMI JOIN chunk USING (grant_id) WHERE snapshot_id IS NOT NULL"
-
-WATERMARKS_NOW = """
-SELECT grant_id, snapshot_id FROM mart_watermarks SEMI JOIN chunk USING (grant_id) WHERE mart = $mart
+WATERMARKS_BEFORE = """
+SELECT grant_id, snapshot_id FROM found SEMI JOIN chunk USING (grant_id) WHERE snapshot_id IS NOT NULL
 """
 
-FORGET_WATERMARKS = """
-DELETE FROM mart_watermarks USING chunk WHERE mart_watermarks.grant_id = chunk.grant_id AND mart = $mart
-"""
+WATERMARKS_NOW = "SELECT grant_id, snapshot_id FROM mart_watermarks SEMI JOIN chunk USING (grant_id)"
 
 COUNTS = "SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM chunk)"

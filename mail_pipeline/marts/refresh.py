@@ -27,7 +27,6 @@ from mail_pipeline.marts.marks import PATTERNS
 from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.marts.tables import BUSINESS_CLOCK, MARTS, OWN_ADDRESSES, Mart
 
-_MART = "facts"
 _CHUNK = 250_000
 """Messages whose facts are held in memory at once, where no single grant has more."""
 _TRIES = 5
@@ -93,16 +92,16 @@ class _Refresh:
     def run(self) -> None:
         [(snapshot,)] = self._reader.execute(changes.SNAPSHOT).fetchall()
         self._reader.register("accounts", _accounts(self._reader.execute(changes.GRANTS).fetchall()))
-        self._create("found", changes.CHANGES, {"mart": _MART, "definition": self._definition})
+        self._create("found", changes.CHANGES, {"definition": self._definition})
         self._reader.execute(changes.REDO_MISCOUNTED)
         for grants in _chunks(self._reader.execute(changes.WORK).fetchall()):
             self._create("chunk", changes.CHUNK, {"grants": grants})
             self._create("changed", changes.CHANGED)
             self._make(OWN_ADDRESSES)
-            # Another own address turns the direction of any message.
-            self._reader.execute(changes.REDO_TURNED)
-            self._create("changed", changes.CHANGED)
-            for mart in (OWN_ADDRESSES, *MARTS):
+            if self._reader.execute(changes.REDO_TURNED).fetchall():
+                self._create("changed", changes.CHANGED)
+                self._make(OWN_ADDRESSES)
+            for mart in MARTS:
                 self._make(mart)
             self._write(snapshot)
         self._reader.unregister("accounts")
@@ -123,23 +122,17 @@ class _Refresh:
 
     def _write(self, snapshot: int) -> None:
         watermarks = self._reader.execute(
-            changes.WATERMARKS, {"mart": _MART, "snapshot": snapshot, "definition": self._definition}
+            changes.WATERMARKS, {"snapshot": snapshot, "definition": self._definition}
         ).to_arrow_table()
         before = sorted(self._reader.execute(changes.WATERMARKS_BEFORE).fetchall())
         with self._lake.transaction() as transaction:
-            known = transaction.given(
-                changes.WATERMARKS_NOW, {"mart": _MART}, chunk=self._table("SELECT grant_id FROM chunk")
-            )
+            chunk = self._table("SELECT grant_id FROM chunk")
+            known = transaction.given(changes.WATERMARKS_NOW, chunk=chunk)
             if sorted(known) != before:
                 raise _Overtaken
             for mart in (OWN_ADDRESSES, *MARTS):
                 self._replace(transaction, mart)
-            transaction.change(
-                "mart_watermarks",
-                changes.FORGET_WATERMARKS,
-                {"mart": _MART},
-                chunk=self._table("SELECT grant_id FROM chunk"),
-            )
+            transaction.delete("mart_watermarks", chunk)
             transaction.append("mart_watermarks", watermarks)
         [(messages, grants)] = self._reader.execute(changes.COUNTS).fetchall()
         self._report.messages += messages

@@ -2,7 +2,8 @@
 
 The statements see, for each table `t` made before theirs:
 
-- `t_now`: the table as it will be after this refresh,
+- `t_new`: the rows touched, as they are now,
+- `t_now`: the whole table as it will be after this refresh,
 - `t_diff`: rows that leave it and rows that come into it,
 
 and `changed` (grant_id, message_id), `chunk` (grant_id): the messages and the grants at work. `touched` names rows
@@ -32,19 +33,23 @@ _BY_MESSAGE = ("grant_id", "message_id")
 _CHANGED = "SELECT DISTINCT grant_id, message_id FROM changed"
 
 _OWN_ADDRESSES = """
-WITH sent AS (
-    SELECT grant_id, sender AS address FROM message_facts SEMI JOIN touched USING (grant_id)
-    ANTI JOIN changed USING (grant_id, message_id)
-    WHERE in_sent AND direction <> 'draft' AND sender IS NOT NULL
+WITH known AS (
+    SELECT grant_id, sender AS address, count(*) AS messages FROM message_facts SEMI JOIN chunk USING (grant_id)
+    WHERE in_sent AND direction <> 'draft' AND sender <> '' GROUP BY ALL
+    UNION ALL
+    SELECT grant_id, sender, -count(*) FROM message_facts SEMI JOIN changed USING (grant_id, message_id)
+    WHERE in_sent AND direction <> 'draft' AND sender <> '' GROUP BY ALL
+), sent AS (
+    SELECT grant_id, address FROM known GROUP BY ALL HAVING sum(messages) > 0
     UNION
     SELECT p.grant_id, p.address_canonical FROM message_participants p
     SEMI JOIN changed c ON c.grant_id = p.grant_id AND c.message_id = p.message_id
     SEMI JOIN (
-        SELECT f.grant_id, f.message_id FROM message_folders f
+        SELECT f.grant_id, f.message_id FROM message_folders f SEMI JOIN changed USING (grant_id, message_id)
         JOIN all_folders r ON r.grant_id = f.grant_id AND r.id = f.folder_id
         GROUP BY ALL HAVING bool_or(r.role = 'sent') AND NOT bool_or(coalesce(r.role = 'drafts', false))
     ) s ON s.grant_id = p.grant_id AND s.message_id = p.message_id
-    WHERE p.role = 'from' AND p.position = 0 AND p.address_canonical IS NOT NULL
+    WHERE p.role = 'from' AND p.position = 0 AND p.address_canonical <> ''
 )
 SELECT grant_id, address, min(source) AS source FROM (
     SELECT grant_id, address, source FROM accounts SEMI JOIN (FROM chunk WHERE rows > 0) USING (grant_id)
@@ -91,7 +96,7 @@ LEFT JOIN own_addresses_now own ON own.grant_id = m.grant_id AND own.address = p
 _CORRESPONDENCE = """
 SELECT f.grant_id, f.message_id, f.thread_id, p.address_canonical AS address, any_value(p.domain) AS domain,
     max(nullif(trim(p.name), '')) AS name, f.direction, f.date, f.local_at, f.is_newsletter
-FROM message_facts_now f SEMI JOIN touched USING (grant_id, message_id)
+FROM message_facts_new f
 JOIN (FROM message_participants SEMI JOIN touched USING (grant_id, message_id)) p
     ON p.grant_id = f.grant_id AND p.message_id = f.message_id
 ANTI JOIN own_addresses_now o ON o.grant_id = p.grant_id AND o.address = p.address_canonical
