@@ -1,6 +1,7 @@
-"""A lake of millions of messages, made by statements straight in its tables: what the engine would leave there.
+"""A lake of millions of messages, made by statements straight in its tables as the engine would leave them.
 
-Ten grants by default; 75,000 people of whom few write most; threads of one to three messages and some of nine;
+Ten grants by default; 75,000 people of whom few write most; threads of one to three messages and some
+of nine;
 five years; about 2.4 people and 0.4 attachments a message. Without bodies.
 """
 
@@ -50,7 +51,8 @@ _MESSAGES = """
 INSERT INTO all_messages
 SELECT grant_id, id, thread_id, subject, NULL,
     if(sent, format('me{}@home.example', g), format('person{}@firm{}.example', person, person % 5000)), date,
-    [if(sent, 'SENT', if(news AND chance % 50 = 0, 'SPAM', 'INBOX'))], chance % 9 = 0, false, subject, files > 0,
+    [if(sent, 'SENT', if(news AND chance % 50 = 0, 'SPAM', 'INBOX'))], chance % 9 = 0, false, subject,
+    files > 0,
     files, files * 150000, body_bytes, chance, NULL, '2026-01-01'::TIMESTAMPTZ, NULL, NULL, NULL, NULL
 FROM draft ORDER BY grant_id, date
 """
@@ -59,7 +61,7 @@ INSERT INTO message_participants
 WITH people AS (
     SELECT grant_id, id, role, position,
         CASE who WHEN -1 THEN format('me{}@home.example', g)
-            ELSE format(if(news AND role = 'from', 'newsletter{}@firm{}.example', 'person{}@firm{}.example'),
+            ELSE format(if(news AND role = 'from', 'newsletter-{}@firm{}.example', 'person{}@firm{}.example'),
                 who, who % 5000) END AS address,
         if(who = -1, 'Me', format('Person {}', who)) AS name
     FROM (

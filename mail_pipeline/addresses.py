@@ -21,7 +21,7 @@ PLUS_IS_A_TAG = GOOGLE | {
     "proton.me",
     "protonmail.com",
 }
-"""Domains whose provider says that `name+anything` is the mailbox of `name`. Elsewhere it may be another's."""
+"""Domains whose provider says that `name+tag` is the mailbox of `name`. Elsewhere it may be another's."""
 
 
 @lru_cache(maxsize=8192)

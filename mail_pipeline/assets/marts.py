@@ -92,7 +92,9 @@ def _refreshed(report: MartReport, table: str, seconds: float) -> dict[str, dg.M
     owners=OWNERS,
     kinds=_KINDS,
     deps=_MAIL,
-    description=description("message_texts", "Only what has changed is converted; a new converter redoes all."),
+    description=description(
+        "message_texts", "Only what has changed is converted; a new converter redoes all."
+    ),
     metadata=table_metadata("message_texts"),
     automation_condition=FOLLOWS_THE_MAIL,
 )

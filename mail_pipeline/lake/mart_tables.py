@@ -1,6 +1,7 @@
 """The tables made from mail for analysts: each message's facts, and what they add up to.
 
-All of them are computed from the tables of mail and can be made again from nothing. Mail in drafts, in junk and
+All of them are computed from the tables of mail and can be made again from nothing. Mail in drafts,
+in junk and
 without a date is in `message_facts` and in what counts bytes, and in nothing else.
 """
 
@@ -57,7 +58,11 @@ FACTS = (
                 "Sent to many: told by a sender such as no-reply or newsletter, or by Gmail's categories "
                 "promotions, social, updates and forums; List-Unsubscribe is not in the list API.",
             ),
-            ("is_forward", "BOOLEAN", "Forwarded: told by a subject that begins with Fwd:, WG: and the like."),
+            (
+                "is_forward",
+                "BOOLEAN",
+                "Forwarded: told by a subject that begins with Fwd:, WG: and the like.",
+            ),
             ("body_bytes", "BIGINT", "Size of the body in UTF-8; 0 while none has been seen."),
             ("attachments", "INTEGER", "Number of attachments, inline ones included."),
             ("attachment_bytes", "BIGINT", "Their sizes added up, approximate."),
@@ -128,6 +133,7 @@ MARTS = (
             ("received", "BIGINT", "Messages from this address."),
             ("sent", "BIGINT", "Messages to this address."),
             ("newsletters", "BIGINT", "Of those received, newsletters."),
+            ("met_on", "DATE", "Day of the first message in either direction, in MAIL_PIPELINE_TIME_ZONE."),
             ("first_at", "TIMESTAMPTZ", "First message in either direction."),
             ("last_at", "TIMESTAMPTZ", "Last message in either direction."),
             ("last_received_at", "TIMESTAMPTZ", "Last message from this address."),
@@ -236,7 +242,11 @@ BOOKS = (
         columns(
             GRANT_ID,
             ("snapshot_id", "BIGINT", "Snapshot of the lake up to which mail is counted."),
-            ("definition", "VARCHAR", "Version of the rules, and settings they depend on; else all is redone."),
+            (
+                "definition",
+                "VARCHAR",
+                "Version of the rules, and settings they depend on; else all is redone.",
+            ),
             ("roles", "VARCHAR", "Digest of the account's folders that have a role."),
             ("refreshed_at", "TIMESTAMPTZ", "When that was."),
         ),
@@ -257,14 +267,19 @@ _WAITING = columns(
 )
 
 
+_AWAITING = """
+SELECT grant_id, thread_id, subject, correspondent, waiting_since,
+    date_diff('day', waiting_since, now()) AS days, messages
+FROM thread_stats WHERE awaiting = '{side}'
+"""
+
+
 def _waiting(name: str, side: str, description: str) -> Table:
     return Table(
         name,
         description,
         _WAITING,
-        select="SELECT grant_id, thread_id, subject, correspondent, waiting_since, "
-        "date_diff('day', waiting_since, now()) AS days, messages "
-        f"FROM thread_stats WHERE awaiting = '{side}'",
+        select=_AWAITING.format(side=side),
     )
 
 
@@ -287,13 +302,14 @@ MART_VIEWS = (
         "How many people an account first exchanged mail with, by month.",
         columns(
             GRANT_ID,
-            ("month", "DATE", "First day of the month, UTC."),
+            ("month", "DATE", "First day of the month, in MAIL_PIPELINE_TIME_ZONE."),
             ("people", "BIGINT", "Addresses met that month that wrote more than newsletters."),
             ("newsletters", "BIGINT", "Addresses met that month that wrote only newsletters."),
         ),
-        select="SELECT grant_id, date_trunc('month', first_at)::DATE AS month, "
+        select="SELECT grant_id, date_trunc('month', met_on)::DATE AS month, "
         "count(*) FILTER (newsletters < received OR sent > 0) AS people, "
-        "count(*) FILTER (newsletters = received AND sent = 0) AS newsletters FROM correspondents GROUP BY ALL",
+        "count(*) FILTER (newsletters = received AND sent = 0) AS newsletters "
+        "FROM correspondents GROUP BY ALL",
     ),
     _waiting("awaiting_us", "us", "Threads in which somebody waits for an answer of the account."),
     _waiting("awaiting_them", "them", "Threads in which the account waits for an answer."),

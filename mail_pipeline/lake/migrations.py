@@ -20,7 +20,8 @@ _CANONICAL = (
             THEN replace(regexp_extract(address_canonical, '^[^+@]+'), '.', '') || '@gmail.com'
             ELSE regexp_extract(address_canonical, '^[^+@]+') || '@' || domain END,
         domain = if(domain IN {tuple(sorted(GOOGLE))}, 'gmail.com', domain)
-    WHERE domain IN {tuple(sorted(PLUS_IS_A_TAG))} AND regexp_matches(address_canonical, '^[^+@]+(\\+[^@]*)?@')
+    WHERE domain IN {tuple(sorted(PLUS_IS_A_TAG))}
+    AND regexp_matches(address_canonical, '^[^+@]+(\\+[^@]*)?@')
         AND (contains(address_canonical, '+') OR domain = 'googlemail.com'
             OR (domain = 'gmail.com' AND contains(split_part(address_canonical, '@', 1), '.')))
     """,

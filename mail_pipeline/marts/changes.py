@@ -1,7 +1,9 @@
 """Which messages have changed since the marts last looked? The statements by which a refresh finds out.
 
-Every change of a message, its deletion too, is a row of `all_messages` written anew in a later snapshot of the
-lake; so rows of snapshots above a grant's watermark are the whole change log. Upkeep keeps each row's snapshot.
+Every change of a message, its deletion too,
+is a row of `all_messages` written anew in a later snapshot of the
+lake; so rows of snapshots above a grant's watermark are the whole change log. Upkeep keeps each row's
+snapshot.
 What leaves no row, as an erased grant, shows in the count of those that are left.
 """
 
@@ -57,11 +59,14 @@ SELECT grant_id, if(redo, rows, len(changed)) AS messages FROM found WHERE redo 
 ORDER BY grant_id
 """
 
-CHUNK = "SELECT grant_id, rows, redo FROM found SEMI JOIN (SELECT unnest($grants) AS grant_id) USING (grant_id)"
+CHUNK = (
+    "SELECT grant_id, rows, redo FROM found SEMI JOIN (SELECT unnest($grants) AS grant_id) USING (grant_id)"
+)
 
 CHANGED = """
 WITH again AS (SELECT grant_id FROM chunk WHERE redo)
-SELECT grant_id, unnest(changed) AS message_id FROM found SEMI JOIN (FROM chunk WHERE NOT redo) USING (grant_id)
+SELECT grant_id, unnest(changed) AS message_id FROM found SEMI JOIN (FROM chunk
+    WHERE NOT redo) USING (grant_id)
 UNION SELECT grant_id, id FROM all_messages SEMI JOIN again USING (grant_id)
 UNION SELECT grant_id, message_id FROM message_facts SEMI JOIN again USING (grant_id)
 """

@@ -12,7 +12,9 @@ _RULES = 1
 CONVERTER = f"resiliparse {version('resiliparse')}, rules {_RULES}"
 """Kept with each text; another one makes all texts anew."""
 
-_HTML = re.compile(r"<(?:!doctype|html|body|head|div|p|br|table|span|a|font|ul|b|i|img)(?=[\s/>])[^>]*>", re.IGNORECASE)
+_HTML = re.compile(
+    r"<(?:!doctype|html|body|head|div|p|br|table|span|a|font|ul|b|i|img)(?=[\s/>])[^>]*>", re.IGNORECASE
+)
 _QUOTE_BEGINS = ", ".join(
     (
         ".gmail_quote",
@@ -37,14 +39,16 @@ _ATTRIBUTION = re.compile(
     re.MULTILINE,
 )
 _ORIGINAL = re.compile(
-    r"^[ \t]*-{2,}[ \t]*(?:Original Message|Forwarded message|Ursprüngliche Nachricht|Weitergeleitete Nachricht"
+    r"^[ \t]*-{2,}[ \t]*(?:Original Message|Forwarded message|Ursprüngliche Nachricht"
+    r"|Weitergeleitete Nachricht"
     r"|Message d'origine|Message original|Mensaje original|Messaggio originale|Oorspronkelijk bericht"
     r"|Mensagem original|Ursprungligt meddelande)[ \t]*-{2,}[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
 )
 _HEADER = re.compile(
     r"^[ \t]*(?:From|Von|De|Da|Van|Från|Fra|Od)[ \t\xa0]?:[^\n]+\n(?:[^\n]+\n){0,2}?"
-    r"[ \t]*(?:Sent|Date|Gesendet|Datum|Envoyé|Enviado|Inviato|Verzonden|Skickat|Sendt|Odesláno)[ \t\xa0]?:[^\n]+\n",
+    r"[ \t]*(?:Sent|Date|Gesendet|Datum|Envoyé|Enviado|Inviato|Verzonden|Skickat|Sendt|Odesláno)"
+    r"[ \t\xa0]?:[^\n]+\n",
     re.MULTILINE,
 )
 _GAPS = re.compile(r"\n{3,}")
@@ -61,7 +65,8 @@ class Plain(NamedTuple):
 def plain(body: str) -> Plain:
     """Return a body, HTML or not, as plain text, its quoted tail apart.
 
-    A quote is told by what mail programs put around it, else by the line that introduces it, in a dozen languages.
+    A quote is told by what mail programs put around it, else by the line that introduces it,
+    in a dozen languages.
     Answers between quoted lines stay where they are, with the lines.
     """
     text = _from_html(body) if _HTML.search(body) else body.replace("\r\n", "\n").replace("\0", "")

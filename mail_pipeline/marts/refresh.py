@@ -1,14 +1,14 @@
 """Bringing the marts up to the mail: what changed is looked up, what depends on it is made again.
 
 All marts of a grant move together, in one transaction, so that they always agree with each other. They are
-computed beside the writers, without the write lock, which is held for the writing only. What a refresh reads may
+computed beside the writers, without the write lock,
+which is held for the writing only. What a refresh reads may
 be newer than the snapshot it began with; whatever is, is looked at again by the next.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.marts import changes
 from mail_pipeline.marts.marks import PATTERNS
-from mail_pipeline.marts.reporting import Reporting
+from mail_pipeline.marts.reporting import DEFAULT, Reporting
 from mail_pipeline.marts.tables import BUSINESS_CLOCK, MARTS, OWN_ADDRESSES, Mart
 
 _CHUNK = 250_000
@@ -54,10 +54,11 @@ class _Overtaken(Exception):
     """Another refresh has written some of these grants meanwhile."""
 
 
-def refresh_marts(data: Path, reporting: Reporting = Reporting()) -> MartReport:
+def refresh_marts(data: Path, reporting: Reporting = DEFAULT) -> MartReport:
     """Bring all marts of a data folder up to its mail; costs what has changed.
 
-    Where rules or settings have changed since, everything is made again. Safe to interrupt and to run twice at
+    Where rules or settings have changed since,
+    everything is made again. Safe to interrupt and to run twice at
     once. Raises RetryLater where others keep getting ahead of it, and as the lake does.
     """
     report = MartReport()

@@ -53,6 +53,10 @@ class Reporting:
         }
 
 
+DEFAULT = Reporting()
+"""UTC, Monday to Friday from 9 to 17."""
+
+
 def _business_hours(text: str) -> tuple[frozenset[int], int, int]:
     found = _HOURS.fullmatch(text.strip().lower())
     if found and {found[1], found[2]} <= set(_DAYS):

@@ -6,7 +6,8 @@ The statements see, for each table `t` made before theirs:
 - `t_now`: the whole table as it will be after this refresh,
 - `t_diff`: rows that leave it and rows that come into it,
 
-and `changed` (grant_id, message_id), `chunk` (grant_id): the messages and the grants at work. `touched` names rows
+and `changed` (grant_id, message_id), `chunk` (grant_id): the messages and the grants at work.
+`touched` names rows
 by their key; `rows` says what they are, from `touched` and the tables `t_now`. So a table's rows are always a
 function of other tables alone, and the way there makes no difference.
 """
@@ -34,7 +35,8 @@ _CHANGED = "SELECT DISTINCT grant_id, message_id FROM changed"
 
 _OWN_ADDRESSES = """
 WITH known AS (
-    SELECT grant_id, sender AS address, count(*) AS messages FROM message_facts SEMI JOIN chunk USING (grant_id)
+    SELECT grant_id, sender AS address, count(*) AS messages FROM message_facts
+    SEMI JOIN chunk USING (grant_id)
     WHERE in_sent AND direction <> 'draft' AND sender <> '' GROUP BY ALL
     UNION ALL
     SELECT grant_id, sender, -count(*) FROM message_facts SEMI JOIN changed USING (grant_id, message_id)
@@ -59,7 +61,8 @@ SELECT grant_id, address, min(source) AS source FROM (
 
 _MESSAGE_FACTS = """
 WITH roles AS (
-    SELECT f.grant_id, f.message_id, bool_or(r.role = 'sent') AS in_sent, bool_or(r.role = 'drafts') AS in_drafts,
+    SELECT f.grant_id, f.message_id, bool_or(r.role = 'sent') AS in_sent,
+    bool_or(r.role = 'drafts') AS in_drafts,
         bool_or(r.role = 'junk') AS in_junk
     FROM message_folders f SEMI JOIN touched USING (grant_id, message_id)
     JOIN all_folders r ON r.grant_id = f.grant_id AND r.id = f.folder_id
@@ -75,7 +78,8 @@ WITH roles AS (
     GROUP BY ALL
 )
 SELECT m.grant_id, m.id AS message_id, m.thread_id, m.date, m.date AT TIME ZONE $time_zone AS local_at,
-    CASE WHEN r.in_drafts THEN 'draft' WHEN r.in_sent OR own.address IS NOT NULL THEN 'sent' ELSE 'received' END
+    CASE WHEN r.in_drafts THEN 'draft' WHEN r.in_sent OR own.address IS NOT NULL THEN 'sent'
+    ELSE 'received' END
         AS direction,
     m.subject, p.sender, p.sender_domain, coalesce(p.to_us, false) AS to_us,
     coalesce(p.recipients, 0)::INTEGER AS recipients, coalesce(r.in_sent, false) AS in_sent,
@@ -122,7 +126,7 @@ SELECT grant_id, address, any_value(domain) AS domain,
     arg_max(name, (date, message_id)) FILTER (name IS NOT NULL) AS name,
     count(*) FILTER (direction = 'received') AS received, count(*) FILTER (direction = 'sent') AS sent,
     count(*) FILTER (direction = 'received' AND is_newsletter) AS newsletters,
-    min(date) AS first_at, max(date) AS last_at,
+    arg_min(local_at, date)::DATE AS met_on, min(date) AS first_at, max(date) AS last_at,
     max(date) FILTER (direction = 'received') AS last_received_at,
     max(date) FILTER (direction = 'sent') AS last_sent_at
 FROM correspondence_now SEMI JOIN touched USING (grant_id, address)
@@ -155,7 +159,8 @@ SELECT grant_id, thread_id, if(ours, 'us', 'them') AS answered_by,
     row_number() OVER (PARTITION BY grant_id, thread_id, ours ORDER BY replied_at, reply_id) = 1 AS is_first,
     address, message_id, message_at, reply_id, replied_at,
     (epoch(replied_at) - epoch(message_at))::BIGINT AS seconds,
-    business_clock(answered, $opens, $closes, $days_before) - business_clock(asked, $opens, $closes, $days_before)
+    business_clock(answered, $opens, $closes, $days_before) - business_clock(asked, $opens, $closes,
+    $days_before)
         AS business_seconds
 FROM timed
 """
@@ -227,7 +232,8 @@ GROUP BY grant_id, sender
 """
 
 _ATTACHMENT_TYPES = """
-SELECT grant_id, lower(trim(split_part(coalesce(content_type, ''), ';', 1))) AS content_type, count(*) AS files,
+SELECT grant_id, lower(trim(split_part(coalesce(content_type, ''), ';', 1))) AS content_type,
+    count(*) AS files,
     count(*) FILTER (is_inline) AS inline_files, count(DISTINCT message_id) AS messages,
     coalesce(sum(size), 0)::BIGINT AS bytes, max(size) AS largest
 FROM attachments SEMI JOIN touched USING (grant_id)
@@ -254,7 +260,8 @@ MARTS = (
     Mart(
         "daily_volume",
         ("grant_id", "day"),
-        touched="SELECT DISTINCT grant_id, local_at::DATE AS day FROM message_facts_diff WHERE date IS NOT NULL",
+        touched="SELECT DISTINCT grant_id, local_at::DATE AS day FROM message_facts_diff "
+        "WHERE date IS NOT NULL",
         rows=_DAILY_VOLUME,
     ),
     Mart(

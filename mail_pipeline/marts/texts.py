@@ -1,5 +1,6 @@
 """Keeping `message_texts` up to the bodies: what has no text of its body yet is converted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ class TextReport:
 def refresh_texts(data: Path) -> TextReport:
     """Convert the bodies of a data folder that have no text yet, or an outdated one.
 
-    Memory is bounded, and a batch that is stored is not converted again after a crash. Raises as the lake does.
+    Memory is bounded, and a batch that is stored is not converted again after a crash. Raises as the
+    lake does.
     """
     report = TextReport()
     with Lake(data) as lake, connect(data) as reader:
@@ -71,9 +73,9 @@ def refresh_texts(data: Path) -> TextReport:
     return report
 
 
-def _bodies(reader: duckdb.DuckDBPyConnection) -> "list[pa.Table] | map[pa.Table]":
-    batches = reader.execute(_BODIES).to_arrow_reader(_BATCH)
-    return map(lambda batch: pa.Table.from_batches([batch]), batches)
+def _bodies(reader: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+    for batch in reader.execute(_BODIES).to_arrow_reader(_BATCH):
+        yield pa.Table.from_batches([batch])
 
 
 def _texts(bodies: pa.Table) -> pa.Table:

@@ -32,9 +32,7 @@ class Clock:
         return {each.key.to_user_string() for each in result.results if each.true_subset.size}
 
 
-def test_marts_follow_the_mail_at_most_every_five_minutes_though_mailboxes_are_missing(
-    data, start, instance
-):
+def test_marts_follow_the_mail_at_most_every_five_minutes_though_mailboxes_are_missing(data, start, instance):
     with Lake(data) as lake:
         mailbox(lake)
     instance.add_dynamic_partitions(PARTITIONS, ["g", "h", "i"])

@@ -18,7 +18,9 @@ HOUR = 3600
 ROLES = {"INBOX": "inbox", "SENT": "sent", "DRAFT": "drafts", "SPAM": "junk"}
 
 
-def account(lake: Lake, grant_id: str = "g", email: str | None = "me@home.example", extra: str = "{}") -> None:
+def account(
+    lake: Lake, grant_id: str = "g", email: str | None = "me@home.example", extra: str = "{}"
+) -> None:
     """Store a grant, in place of what was stored of it."""
     with lake.transaction() as transaction:
         transaction.change("all_grants", "DELETE FROM all_grants WHERE id = ?", [grant_id])
