@@ -24,7 +24,7 @@ AUTO_REPLY_SENDER = r"^(mailer-daemon|postmaster|mail-daemon|microsoftexchange[0
 
 NEWSLETTER_SENDER = (
     r"^(no-?_?\.?reply|do-?_?\.?not-?_?\.?reply|newsletters?|news|notifications?|notify|mailings?|marketing"
-    r"|updates?|digest|alerts?|promo(tion)?s?|offers?|noreply-[^@]*|[^@]*[-_.+]no-?reply|bounce[^@]*)"
+    r"|updates?|digest|alerts?|promo(tion)?s?|offers?|noreply-[^@]*|[^@]*[-_.+]no-?reply|bounces?)"
     r"([+=_.-][^@]*)?@"
 )
 

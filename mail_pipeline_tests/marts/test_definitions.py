@@ -1,7 +1,7 @@
 """What the words mean: direction, reply, waiting, newsletter; the definitions analysts rely on."""
 
 import random
-from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -126,7 +126,8 @@ def test_the_first_of_a_run_starts_the_clock_and_the_first_of_the_other_side_sto
         message("q3", date=NINE + 24 * HOUR),
         sent("a3", date=NINE + 25 * HOUR),
         message("never answered", thread_id="other", date=NINE),
-        query="SELECT message_id, reply_id, answered_by, is_first, seconds, address FROM replies ORDER BY replied_at",
+        query="""SELECT message_id, reply_id, answered_by, is_first, seconds, address FROM replies
+        ORDER BY replied_at""",
     )
     assert replies == [
         ("q1", "a1", "us", True, 3 * HOUR, "other@far.example"),
@@ -171,28 +172,35 @@ def test_business_seconds_are_those_counted_minute_by_minute(reporting: Reportin
             assert counted == business_seconds(reporting, begin, end)
 
 
-def waiting(lake: Lake, *mail) -> Iterable[tuple]:
-    made(lake, *mail, query="SELECT 1")
-    return asked(lake, "SELECT awaiting, epoch(waiting_since)::BIGINT, correspondent FROM thread_stats")
-
-
-@pytest.mark.parametrize(
-    ("mail", "expected"),
-    [
-        ([message("a")], ("us", MONDAY, "other@far.example")),
-        ([message("a"), message("b", date=NINE)], ("us", MONDAY, "other@far.example")),
-        ([message("a", to=["list@far.example"])], (None, None, "other@far.example")),
-        ([message("a", from_=["no-reply@far.example"])], (None, None, "no-reply@far.example")),
-        ([message("a"), sent("b", date=NINE)], ("them", NINE, "other@far.example")),
-        ([sent("a", to=["me@home.example"])], (None, None, None)),
-        (
-            [sent("a"), message("b", date=NINE, subject="Out of office")],
+def test_who_waits_is_told_by_the_last_word(lake: Lake):
+    cases = {
+        "asked": ([message("a")], ("us", MONDAY, "other@far.example")),
+        "asked twice": ([message("b"), message("c", date=NINE)], ("us", MONDAY, "other@far.example")),
+        "a list": ([message("d", to=["list@far.example"])], (None, None, "other@far.example")),
+        "a machine": ([message("e", from_=["no-reply@far.example"])], (None, None, "no-reply@far.example")),
+        "answered": ([message("f"), sent("g", date=NINE)], ("them", NINE, "other@far.example")),
+        "a note": ([sent("h", to=["me@home.example"])], (None, None, None)),
+        "absent": (
+            [sent("i"), message("j", date=NINE, subject="Out of office")],
             ("them", MONDAY, "other@far.example"),
         ),
-    ],
-)
-def test_who_waits_is_told_by_the_last_word(lake: Lake, mail, expected):
-    assert waiting(lake, *mail) == [expected]
+    }
+    mail = [
+        replace(each, fields={**each.fields, "thread_id": name})
+        for name, (thread, _) in cases.items()
+        for each in thread
+    ]
+
+    found = made(
+        lake,
+        *mail,
+        query="SELECT thread_id, awaiting, epoch(waiting_since)::BIGINT, correspondent FROM thread_stats",
+    )
+
+    expected = {name: told for name, (_, told) in cases.items()}
+    assert {name: tuple(rest) for name, *rest in found} == expected
+    assert asked(lake, "SELECT thread_id FROM awaiting_us ORDER BY ALL") == [("asked",), ("asked twice",)]
+    assert asked(lake, "SELECT thread_id FROM awaiting_them ORDER BY ALL") == [("absent",), ("answered",)]
 
 
 def test_junk_and_drafts_take_room_and_nothing_else(lake: Lake):

@@ -22,10 +22,13 @@ from mail_pipeline_tests.marts.mail import (
     MADE,
     MONDAY,
     account,
+    asked,
     contents,
     erase,
     folder,
     mailbox,
+    message,
+    sent,
     store,
 )
 
