@@ -153,7 +153,7 @@ MARTS = (
         columns(
             GRANT_ID,
             ("answered_by", "VARCHAR", "us where the account answered, them where it was answered."),
-            ("replies", "BIGINT", "Answers."),
+            ("replies", "BIGINT", "How many answers there were."),
             ("median_seconds", "DOUBLE", "Half of all answers took no longer."),
             ("p90_seconds", "DOUBLE", "Nine of ten answers took no longer."),
             ("median_business_seconds", "DOUBLE", "The median in business hours."),

@@ -63,7 +63,7 @@ def migrate(
     """Bring the attached lake to version `target`: a new one at once, an older one step by step.
 
     Each step is whole or not done, so a crash leaves an older version and the next start goes on. Views are
-    made anew each time the version changes. Raises StopRun where the lake is newer than `target`.
+    made anew with the last step. Raises StopRun where the lake is newer than `target`.
     """
     current = version_of(connection)
     if current > target:
@@ -74,7 +74,9 @@ def migrate(
         )
     while current < target:
         following = target if current == 0 else current + 1
-        statements: list[str | Change] = _creation() if current == 0 else [*steps[following], *_views()]
+        # A view may need a table that a later step makes.
+        views = _views() if following == target else []
+        statements: list[str | Change] = _creation() if current == 0 else [*steps[following], *views]
         with new_transaction() as transaction:
             for statement in statements:
                 if isinstance(statement, str):

@@ -81,10 +81,10 @@ def _from_html(body: str) -> str:
     if tree.body is None:
         return ""
     quote = tree.body.query_selector(_QUOTE_BEGINS)
-    if quote is not None and quote.parent is not None:
-        mark = tree.create_element("p")
-        mark.text = _MARK
-        quote.parent.insert_before(mark, quote)
+    if quote is not None and (parent := quote.parent) is not None:
+        mark = tree.create_text_node(_MARK)
+        if mark is not None:
+            parent.insert_before(mark, quote)
     text: str = extract_plain_text(
         tree, preserve_formatting=True, main_content=False, links=False, alt_texts=False, list_bullets=True
     )
