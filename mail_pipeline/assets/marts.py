@@ -116,4 +116,4 @@ views = [
     _spec(view.name, "A view: it is as fresh as the tables it reads.", follows=False) for view in MART_VIEWS
 ]
 
-MART_ASSETS = [marts, message_texts, *views]
+MART_ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [marts, message_texts, *views]

@@ -13,7 +13,6 @@ function of other tables alone, and the way there makes no difference.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from mail_pipeline.marts.marks import PATTERNS
 
@@ -304,8 +303,3 @@ MARTS = (
     ),
 )
 """In the order in which they are made."""
-
-
-def given(mart: Mart, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the parameters that the rows of a mart take."""
-    return {name: parameters[name] for name in mart.parameters}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -79,9 +80,9 @@ def _bodies(reader: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
 
 
 def _texts(bodies: pa.Table) -> pa.Table:
-    found = [plain(body) for body in bodies["body"].to_pylist()]
+    found = [plain(body or "") for body in bodies["body"].to_pylist()]
     count = len(found)
-    columns = [
+    columns: list[Any] = [
         bodies["grant_id"],
         bodies["message_id"],
         pa.array([each.text for each in found], pa.string()),
