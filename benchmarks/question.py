@@ -14,7 +14,7 @@ def ask(data: str, name: str) -> dict[str, float]:
     from mail_pipeline.marts.questions import QUESTIONS
 
     question = QUESTIONS[name]
-    given = {"word": "house", "address": "person7@firm7.example"}
+    given = {"word": "4242", "address": "person7@firm7.example"}
     started = perf_counter()
     with mail_pipeline.connect(data) as connection:
         connected, used = perf_counter(), process_time()

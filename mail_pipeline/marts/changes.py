@@ -1,9 +1,9 @@
 """Which messages have changed since the marts last looked? The statements by which a refresh finds out.
 
 Every change of a message, its deletion too, is a row of `all_messages` written anew in a later snapshot of
-the lake; so rows of snapshots above a grant's watermark are the whole change log. A merge of files keeps each
-row's snapshot; a rewrite of a file gives its rows a newer one, so they are looked at once more. What leaves no
-row, as an erased grant, shows in the count of those that are left.
+the lake; so rows of snapshots above a grant's watermark are the whole change log. A merge of files keeps
+each row's snapshot; a rewrite of a file gives its rows a newer one, so they are looked at once more. What
+leaves no row, as an erased grant, shows in the count of those that are left.
 """
 
 SNAPSHOT = "SELECT max(snapshot_id) FROM ducklake_snapshots('lake')"
