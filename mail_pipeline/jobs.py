@@ -9,6 +9,7 @@ from mail_pipeline.assets.attachments import attachment_files
 from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
+from mail_pipeline.assets.marts import marts, message_texts
 from mail_pipeline.assets.overview import overview
 from mail_pipeline.assets.search import search_index
 from mail_pipeline.resources import MailPipelineResource, plain_failures
@@ -81,6 +82,11 @@ refresh_overview = dg.define_asset_job(
     selection=dg.AssetSelection.assets(overview),
     description="Count what there is, how complete and how fresh it is.",
 )
+refresh_marts = dg.define_asset_job(
+    "refresh_marts",
+    selection=dg.AssetSelection.assets(marts, message_texts),
+    description="Bring the tables made from mail up to it. The sensor `mart_follower` does so by itself.",
+)
 check_tables = dg.define_asset_job(
     "check_tables",
     selection=dg.AssetSelection.all_asset_checks(),
@@ -112,6 +118,7 @@ JOBS: list[Any] = [
     reconcile,
     refresh_search,
     refresh_overview,
+    refresh_marts,
     check_tables,
     upkeep,
 ]

@@ -7,6 +7,7 @@ import dagster as dg
 
 from mail_pipeline import jobs
 from mail_pipeline.assets.mail import messages
+from mail_pipeline.assets.marts import marts, message_texts
 from mail_pipeline.bell import listen
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.ledger import Ledger, newcomer_grants, newcomers, read_ledger
@@ -152,4 +153,12 @@ def newcomer_backfill(
     return requests or dg.SkipReason("Not registered yet.")
 
 
-SENSORS = [partition_keeper, table_checker, notification_bell, newcomer_backfill]
+mart_follower = dg.AutomationConditionSensorDefinition(
+    "mart_follower",
+    target=dg.AssetSelection.assets(marts, message_texts),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Refreshes the tables made from mail, at most every five minutes, where mail has changed.",
+)
+
+SENSORS = [partition_keeper, table_checker, notification_bell, newcomer_backfill, mart_follower]

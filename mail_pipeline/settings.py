@@ -90,11 +90,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable: the field of Settings it sets, and what people are told of it."""
+    """One environment variable: the field it sets, and what people are told of it.
+
+    `default` says in words what the field's own default does not show.
+    """
 
     name: str
     field: str
     description: str
+    default: str = ""
 
 
 VARIABLES = (
@@ -117,16 +121,16 @@ VARIABLES = (
     Variable(
         "MAIL_PIPELINE_DATABASE_URL",
         "database_url",
-        "Where notifications land: postgresql://… (`pip install mail-pipeline[postgres]`). Unset: a SQLite "
-        "file in the data folder.",
+        "Where notifications land: postgresql://… (`pip install mail-pipeline[postgres]`).",
+        default="a SQLite file in the data folder",
     ),
     Variable(
         "MAIL_PIPELINE_ATTACHMENTS",
         "attachments",
         "Where the bytes of attachments go: absolute path of a folder, or s3://bucket/prefix, for one data "
         "folder's alone. Credentials as for AWS' own tools; `?region=` or "
-        "`?endpoint_override=host:port&scheme=http` may stand behind it. Unset: `attachments` in the data "
-        "folder.",
+        "`?endpoint_override=host:port&scheme=http` may stand behind it.",
+        default="`attachments` in the data folder",
     ),
     Variable(
         "MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS",
@@ -151,7 +155,7 @@ VARIABLES = (
         "Seconds for which one request is tried again before its mailbox is paused.",
     ),
 )
-"""Every variable that `from_env` reads; docs/settings.md is made from it."""
+"""Every variable that `from_env` reads; docs/settings.md is made of these and of those of the marts."""
 
 
 def _is_place(text: str) -> bool:

@@ -16,10 +16,15 @@ HTTP = {"requests", "urllib3", "httpx", "nylas"}
 WIRING = {"dagster", "dagster_webserver"}
 OURS = "mail_pipeline."
 MAY_NOT_IMPORT = {
-    "lake": {*HTTP, *WIRING, *(OURS + name for name in ("nylas", "sync", "search", "simulator", "cli"))},
+    "lake": {
+        *HTTP,
+        *WIRING,
+        *(OURS + name for name in ("nylas", "sync", "marts", "search", "simulator", "cli")),
+    },
+    "nylas": {*WIRING, *(OURS + name for name in ("lake", "sync", "marts", "search", "simulator", "cli"))},
+    "sync": {*WIRING, *(OURS + name for name in ("marts", "search", "simulator", "cli"))},
+    "marts": {*HTTP, *WIRING, *(OURS + name for name in ("nylas", "sync", "inbox", "simulator", "cli"))},
     "search": {*HTTP, *WIRING, *(OURS + name for name in ("nylas", "sync", "simulator", "cli"))},
-    "nylas": {*WIRING, *(OURS + name for name in ("lake", "sync", "simulator", "cli"))},
-    "sync": {*WIRING, *(OURS + name for name in ("search", "simulator", "cli"))},
     "simulator": {*WIRING, "nylas", *(OURS + name for name in ("lake", "nylas", "sync", "cli", "settings"))},
 }
 

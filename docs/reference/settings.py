@@ -1,14 +1,15 @@
 """The page of every environment variable."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 from docs.reference.blocks import page, paragraph, table
-from mail_pipeline.settings import VARIABLES, Settings
+from mail_pipeline.marts import reporting
+from mail_pipeline.settings import VARIABLES, Settings, Variable
 
 
 def settings() -> str:
     """Return the page of every environment variable."""
-    defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
     return page(
         [
             "# Settings",
@@ -21,8 +22,8 @@ def settings() -> str:
             table(
                 ("variable", "default", ""),
                 [
-                    (f"`{variable.name}`", _default(defaults[variable.field]), variable.description)
-                    for variable in VARIABLES
+                    *_rows(VARIABLES, Settings),
+                    *_rows(reporting.VARIABLES, reporting.Reporting),
                 ],
             ),
             paragraph(
@@ -32,6 +33,13 @@ def settings() -> str:
             ),
         ]
     )
+
+
+def _rows(variables: Iterable[Variable], read_into: type) -> Iterator[tuple[str, str, str]]:
+    defaults = {field.name: field.default for field in dataclasses.fields(read_into)}
+    for variable in variables:
+        default = variable.default or _default(defaults[variable.field])
+        yield f"`{variable.name}`", default, variable.description
 
 
 def _default(value: object) -> str:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 
+from mail_pipeline.addresses import GOOGLE, PLUS_IS_A_TAG
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.attachment_tables import ATTACHMENT_TABLES
+from mail_pipeline.lake.mart_tables import MART_TABLES
 from mail_pipeline.lake.stream_tables import STREAM_TABLES
 from mail_pipeline.lake.transaction import Transaction
 
@@ -22,13 +24,32 @@ _STREAMS = (
     ),
     *(line for table in STREAM_TABLES for line in table.ddl()),
 )
+_CANONICAL = (
+    "message_participants",
+    f"""
+    UPDATE message_participants SET
+        address_canonical = CASE WHEN domain IN {tuple(sorted(GOOGLE))}
+            THEN replace(regexp_extract(address_canonical, '^[^+@]+'), '.', '') || '@gmail.com'
+            ELSE regexp_extract(address_canonical, '^[^+@]+') || '@' || domain END,
+        domain = if(domain IN {tuple(sorted(GOOGLE))}, 'gmail.com', domain)
+    WHERE domain IN {tuple(sorted(PLUS_IS_A_TAG))}
+    AND regexp_matches(address_canonical, '^[^+@]+(\\+[^@]*)?@')
+        AND (contains(address_canonical, '+') OR domain = 'googlemail.com'
+            OR (domain = 'gmail.com' AND contains(split_part(address_canonical, '@', 1), '.')))
+    """,
+)
+"""Versions before compared addresses in lower case only; international domains stay as they were then."""
+_MARTS = tuple(line for table in MART_TABLES for line in table.ddl())
 
-STEPS: Mapping[int, Sequence[str]] = {
+Change = tuple[str, str]
+"""A table and a statement that writes rows of it."""
+
+STEPS: Mapping[int, Sequence[str | Change]] = {
     2: (
         "ALTER TABLE all_messages ADD COLUMN remains VARCHAR",
         *(line for name in _LIVE for line in schema.TABLES[name].ddl()),
     ),
-    3: (*_STREAMS, *_ATTACHMENT_FILES),
+    3: (*_STREAMS, *_ATTACHMENT_FILES, *_MARTS, _CANONICAL),
 }
 """For each version after the first, the statements that lead to it from the one before."""
 
@@ -49,7 +70,7 @@ def migrate(
     new_transaction: Callable[[], Transaction],
     *,
     target: int = schema.VERSION,
-    steps: Mapping[int, Sequence[str]] = STEPS,
+    steps: Mapping[int, Sequence[str | Change]] = STEPS,
 ) -> None:
     """Bring the attached lake to version `target`: a new one at once, an older one step by step.
 
@@ -65,19 +86,22 @@ def migrate(
         )
     while current < target:
         following = target if current == 0 else current + 1
-        # The views are those of the newest version: an older one may not have all that they name.
+        # A view may need a table that a later step makes.
         views = _views() if following == target else []
-        statements = _creation() if current == 0 else [*steps[following], *views]
+        statements: list[str | Change] = _creation() if current == 0 else [*steps[following], *views]
         with new_transaction() as transaction:
             for statement in statements:
-                transaction.rows(statement)
+                if isinstance(statement, str):
+                    transaction.rows(statement)
+                else:
+                    transaction.change(*statement)
             transaction.change(
                 "schema_versions", "INSERT INTO schema_versions VALUES (?, now())", [following]
             )
         current = following
 
 
-def _creation() -> list[str]:
+def _creation() -> list[str | Change]:
     return [*(line for table in schema.STORED for line in table.ddl()), *_views()]
 
 

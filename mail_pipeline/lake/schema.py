@@ -5,6 +5,7 @@ The DDL, the comments readers see in DuckDB and the column schemas in the Dagste
 
 from mail_pipeline.lake.attachment_tables import ATTACHMENT_TABLES
 from mail_pipeline.lake.books import BOOKS, CHECKPOINT_COLUMNS
+from mail_pipeline.lake.mart_tables import MART_TABLES, MART_VIEWS
 from mail_pipeline.lake.stream_tables import STREAM_TABLES, STREAM_VIEWS
 from mail_pipeline.lake.table import GRANT_ID, MESSAGE_ID, OBSERVED_AT, Column, Table, columns
 
@@ -214,8 +215,8 @@ STORED = (
             ("position", "INTEGER", "Place in the list, from 0."),
             ("name", "VARCHAR", "Display name in this message."),
             ("address", "VARCHAR", "Address as given."),
-            ("address_canonical", "VARCHAR", "Address trimmed and in lower case, to group by."),
-            ("domain", "VARCHAR", "Part after the @, in lower case."),
+            ("address_canonical", "VARCHAR", "Address in canonical form, to group by."),
+            ("domain", "VARCHAR", "Part of the canonical address after the @."),
         ),
         sorted_by=("grant_id", "message_id"),
     ),
@@ -253,6 +254,7 @@ STORED = (
     *ATTACHMENT_TABLES,
     *STREAM_TABLES,
     *BOOKS,
+    *MART_TABLES,
 )
 """The tables, in the order in which they are created."""
 
@@ -272,6 +274,7 @@ VIEWS = (
         select=_MAILBOXES,
     ),
     *STREAM_VIEWS,
+    *MART_VIEWS,
 )
 """What people query where the tables keep more than they want to see."""
 

@@ -8,8 +8,11 @@ import pyarrow as pa
 _ARROW_TYPES: dict[str, pa.DataType] = {
     "BIGINT": pa.int64(),
     "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "DOUBLE": pa.float64(),
     "INTEGER": pa.int32(),
     "JSON": pa.string(),
+    "TIMESTAMP": pa.timestamp("us"),
     "TIMESTAMPTZ": pa.timestamp("us", tz="UTC"),
     "UBIGINT": pa.uint64(),
     "VARCHAR": pa.string(),

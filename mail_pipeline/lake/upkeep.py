@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mail_pipeline.lake import schema
+from mail_pipeline.lake.mart_tables import MART_TABLES
 from mail_pipeline.lake.writer import Lake
 
 SMALL_BYTES = 2 * 2**20
@@ -17,6 +18,8 @@ MEDIUM_BYTES = 64 * 2**20
 """Files below this are merged by `upkeep`, into files of the lake's `target_file_size` at the most."""
 _RESULTS_PER_STEP = 1
 _DELETED_SHARE = 0.3
+_DELETED_SHARE_OF_MARTS = 0.001
+"""A file with deleted rows is never merged, and each refresh of the marts deletes a few in many files."""
 _SAFE_AGE = timedelta(days=1)
 """Files younger than this may belong to a transaction or a query under way."""
 
@@ -78,7 +81,8 @@ def upkeep(lake: Lake, *, keep: timedelta = timedelta(days=7)) -> UpkeepReport:
         report.checkpoints_dropped = transaction.change("checkpoints", _SUPERSEDED)[0][0]
     for table in schema.STORED:
         with lake.transaction() as transaction:
-            transaction.change(table.name, _REWRITE, {"table": table.name, "share": _DELETED_SHARE})
+            share = _DELETED_SHARE_OF_MARTS if table in MART_TABLES else _DELETED_SHARE
+            transaction.change(table.name, _REWRITE, {"table": table.name, "share": share})
         while _merge(lake, table.name, MEDIUM_BYTES):
             continue
     report.snapshots_expired = len(lake.call(_EXPIRE, {"age": keep}))

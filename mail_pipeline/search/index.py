@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 """Raised when documents are made otherwise, by the tables here or by the text of a body; the index is then
 made anew."""
 

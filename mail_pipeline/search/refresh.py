@@ -19,9 +19,9 @@ import pyarrow as pa
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.disk import database_error, disk_errors
 from mail_pipeline.lake.lock import WriteLock
+from mail_pipeline.marts.plain import plain
 from mail_pipeline.search import queries
 from mail_pipeline.search.index import Document, SearchIndex, discard, index_path, opened, reading
-from mail_pipeline.search.text import text_of
 
 _BATCH = 1_000
 _MEMORY = "1GB"
@@ -121,9 +121,14 @@ def _missing(lake: duckdb.DuckDBPyConnection) -> Iterator[list[Document]]:
     lake.execute(queries.MISSING)
     while rows := lake.fetchmany(_BATCH):
         yield [
-            Document(grant_id, identity, likeness, subject, text_of(body))
+            Document(grant_id, identity, likeness, subject, _text(body))
             for grant_id, identity, likeness, subject, body in rows
         ]
+
+
+def _text(body: str) -> str:
+    # What is quoted below was written by somebody too, and may be all that is kept of it.
+    return "\n".join(filter(None, plain(body)))
 
 
 def _state(lake: duckdb.DuckDBPyConnection) -> str:

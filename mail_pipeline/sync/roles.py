@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from mail_pipeline.sync.role_names import NAMES
+
 _BY_ATTRIBUTE = {
     "\\inbox": "inbox",
     "\\sent": "sent",
@@ -23,7 +25,7 @@ _BY_GOOGLE_ID = {
     "STARRED": "starred",
     "IMPORTANT": "important",
 }
-_BY_NAME = {
+_BY_NAME = {name: role for role, names in NAMES.items() for name in names.split(", ")} | {
     "inbox": "inbox",
     "sent": "sent",
     "sent items": "sent",
@@ -47,7 +49,7 @@ def folder_role(provider: str, folder_id: str, name: str | None, attributes: Ite
     """Return the role of a folder, None for an ordinary one.
 
     Attributes (RFC 6154) count first, since they hold in every language; then Google's label ids; then
-    the English names servers give by default, without the path before them.
+    the names servers and mail programs give by default, in two dozen languages, without the path before them.
     """
     for attribute in attributes:
         if role := _BY_ATTRIBUTE.get(attribute.lower()):

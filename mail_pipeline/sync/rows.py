@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from mail_pipeline.addresses import canonical
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.sync.merge import MessageState
 from mail_pipeline.sync.records import Body
@@ -227,12 +227,3 @@ _PART_ROWS = {
     "message_folders": _folder_rows,
     "attachments": _attachment_rows,
 }
-
-
-@lru_cache(maxsize=8192)
-def canonical(address: str | None) -> tuple[str | None, str | None]:
-    """Return an address as it is grouped by, and its domain."""
-    if not address:
-        return None, None
-    canonical = address.strip().lower()
-    return canonical, canonical.rpartition("@")[2] if "@" in canonical else None

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from mail_pipeline.definitions import defs
+from mail_pipeline.lake.mart_tables import FACTS, MART_VIEWS, MARTS, TEXTS
 from mail_pipeline.lake.schema import TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +27,11 @@ GROUPS = {
     "message_updates": "live",
     "webhooks": "live",
     "reconciliations": "live",
+    **{table.name: "marts" for table in (*FACTS, *MARTS, *TEXTS, *MART_VIEWS)},
 }
 BESIDE_THE_LAKE = {"search_index": "marts", "overview": "upkeep"}
 TABLE_OF = {"message_updates": "notifications"}
+MAIL = {"messages", "message_updates", "reconciliations"}
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
 
@@ -42,7 +45,7 @@ def test_each_asset_is_described_owned_and_typed_from_the_schema(key):
     table = TABLES[TABLE_OF.get(key, key)]
     assert (spec.description or "").startswith(table.description)
     assert spec.owners == ["team:data"]
-    assert spec.kinds == {"nylas", "duckdb"}
+    assert spec.kinds == ({"duckdb"} if GROUPS[key] == "marts" else {"nylas", "duckdb"})
     assert spec.metadata["dagster/table_name"] == table.name
     schema = spec.metadata["dagster/column_schema"]
     assert [(column.name, column.type, column.description) for column in schema.columns] == [
@@ -73,13 +76,14 @@ def test_the_jobs_are_these_and_described():
         "refresh_accounts",
         "refresh_overview",
         "refresh_search",
+        "refresh_marts",
         "upkeep",
         "watch_webhooks",
     }
     assert all(job.description for job in jobs.values())
 
 
-def test_lineage_goes_from_accounts_to_mail_and_on_to_what_keeps_it_current():
+def test_lineage_goes_from_accounts_to_mail_and_on_to_what_is_made_from_it():
     graph = defs.resolve_asset_graph()
     parents = {
         key: {parent.to_user_string() for parent in graph.get(dg.AssetKey(key)).parent_keys} for key in SPECS
@@ -101,6 +105,21 @@ def test_lineage_goes_from_accounts_to_mail_and_on_to_what_keeps_it_current():
         "reconciliations": {"messages", "webhooks"},
         "overview": {"mailboxes", "stream_ledger", "message_updates"},
         "search_index": {"messages", "message_updates", "reconciliations"},
+        "own_addresses": MAIL,
+        "message_facts": {*MAIL, "own_addresses"},
+        "correspondence": {*MAIL, "own_addresses", "message_facts"},
+        "daily_volume": {"message_facts"},
+        "correspondents": {"correspondence"},
+        "replies": {"message_facts"},
+        "response_times": {"replies"},
+        "thread_stats": {"message_facts", "correspondence"},
+        "storage_by_sender": {"message_facts"},
+        "attachment_types": MAIL,
+        "message_texts": MAIL,
+        "weekday_hours": {"daily_volume"},
+        "new_correspondents": {"correspondents"},
+        "awaiting_us": {"thread_stats"},
+        "awaiting_them": {"thread_stats"},
     }
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mail_pipeline.marts.refresh import refresh_marts
+from mail_pipeline.marts.texts import refresh_texts
 from mail_pipeline.search.refresh import refresh
 from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import API_KEY, Fleet, Limits, MailboxSpec, Simulator
@@ -37,7 +39,7 @@ class Project:
 
 @pytest.fixture(scope="package")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """Two accounts, complete, with contacts and events, and a search index."""
+    """Two accounts, complete, with contacts and events, the marts and a search index."""
     folder = tmp_path_factory.mktemp("docs")
     simulator = Simulator(Fleet.generate(7, _MAILBOXES), limits=Limits.off(), live=True)
     grants = [mailbox.grant.id for mailbox in simulator.fleet]
@@ -46,6 +48,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         for stream in ("contacts", "calendars", "events"):
             _mirror(place.settings(), stream, grants)
         place.close()
+        refresh_marts(place.data)
+        refresh_texts(place.data)
         refresh(place.data)
         (folder / "before").rename(folder / "project")
         for name in ("workspace.yaml", "dagster.yaml"):

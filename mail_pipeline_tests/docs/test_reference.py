@@ -14,6 +14,9 @@ from mail_pipeline.cli import main
 from mail_pipeline.definitions import defs
 from mail_pipeline.errors import MailPipelineError
 from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.marts import reporting
+from mail_pipeline.marts.questions import QUESTIONS
+from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.schedules import SCHEDULES
 from mail_pipeline.sensors import SENSORS
 from mail_pipeline.settings import VARIABLES, Settings
@@ -27,8 +30,8 @@ _VARIABLE = re.compile(r"(NYLAS|MAIL_PIPELINE)_[A-Z_]+")
 _FIGURE = re.compile(r"\d[\d,.]*\d")
 _NOT_MEASURED = {"1.5.5", "0.56"}
 """A version, and the ratio of two figures that are there."""
-_OTHERS = {"end_date", "mail_pipeline", "rest_api", "waiting_to_be_fetched"}
-"""Names of other projects, of the package, and of what a check or a run reports."""
+_OTHERS = {"email_aliases", "end_date", "mail_pipeline", "rest_api", "waiting_to_be_fetched"}
+"""Names of the API and other projects, of the package, and of what a check or a run reports."""
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -55,6 +58,15 @@ def test_every_variable_that_is_read_is_described_with_its_default():
     assert environment.asked == {variable.name for variable in VARIABLES}
     fields = sorted(field.name for field in dataclasses.fields(Settings))
     assert sorted(variable.field for variable in VARIABLES) == fields
+
+
+def test_every_variable_of_the_marts_is_described_with_its_default():
+    environment = _Noting()
+
+    assert Reporting.from_env(environment) == Reporting()
+    assert environment.asked == {variable.name for variable in reporting.VARIABLES}
+    told = {variable.name: variable.default.strip("`") for variable in reporting.VARIABLES}
+    assert Reporting.from_env(told) == Reporting()
 
 
 def test_operations_know_every_check_that_can_be_red():
@@ -87,6 +99,7 @@ def _known() -> Iterator[str]:
     yield from (job.name for job in defs.resolve_all_job_defs())
     yield from (schedule.name for schedule in SCHEDULES)
     yield from (sensor.name for sensor in SENSORS)
+    yield from QUESTIONS
     for definition in defs.resolve_asset_graph().assets_defs:
         if definition.is_executable:
             yield from getattr(definition.op.config_schema.as_field().config_type, "fields", None) or ()
@@ -100,7 +113,7 @@ def test_what_is_named_in_code_is_there(page: Path):
     named = {word for word in words if _IDENTIFIER.fullmatch(word)}
     assert named - set(_known()) - _OTHERS == set()
     variables = {word for word in words if _VARIABLE.fullmatch(word)}
-    assert variables <= {variable.name for variable in VARIABLES}
+    assert variables <= {variable.name for variable in (*VARIABLES, *reporting.VARIABLES)}
 
 
 @pytest.mark.parametrize("page", markdown.PAGES, ids=str)

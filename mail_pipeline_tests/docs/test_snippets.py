@@ -20,6 +20,8 @@ _LANGUAGES = {"sh", "sql", "python", "dotenv", "toml", "text"}
 """Text is what something prints, or a drawing; all else is run or read."""
 _NOT_RUN: dict[str, int] = {}
 """Snippets that say they are not run, by page."""
+_GIVEN = {"word": "lunch", "address": "ann@example.com"}
+"""What a query may leave open."""
 _ATTACHES = "ATTACH "
 _QUERY = re.compile(r"(select|with|from) ", re.IGNORECASE)
 
@@ -76,7 +78,8 @@ def test_the_attach_lines_read_a_lake_in_any_duckdb_wherever_the_data_folder_was
 
 @pytest.mark.parametrize("snippet", _that_run("sql"), ids=str)
 def test_the_sql_runs(lake: duckdb.DuckDBPyConnection, snippet: Snippet):
-    assert lake.execute(snippet.text).description
+    given = {name: text for name, text in _GIVEN.items() if f"${name}" in snippet.text}
+    assert lake.execute(snippet.text, given).description
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from mail_pipeline.addresses import canonical
 from mail_pipeline.lake import queries
 from mail_pipeline.sync.records import read_objects
-from mail_pipeline.sync.rows import canonical
 from mail_pipeline.sync.streams.record_store import Fields, Part
 from mail_pipeline.sync.streams.record_stream import RecordStream
 

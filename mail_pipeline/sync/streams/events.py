@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from mail_pipeline.addresses import canonical
 from mail_pipeline.errors import MailPipelineError
 from mail_pipeline.lake import queries
 from mail_pipeline.nylas import GrantClient, NotFound
 from mail_pipeline.sync.position import Position
 from mail_pipeline.sync.progress import Slice
 from mail_pipeline.sync.records import Unreadable, read_objects, read_seconds, read_text
-from mail_pipeline.sync.rows import canonical
 from mail_pipeline.sync.streams.record_store import Fields, Part
 from mail_pipeline.sync.streams.record_stream import RecordStream
 

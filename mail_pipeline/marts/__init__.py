@@ -1,0 +1,1 @@
+"""What analysts ask of mail, computed from the lake and kept in step with it."""

@@ -1,0 +1,93 @@
+"""Keeping `message_texts` up to the bodies: what has no text of its body yet is converted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.lake.upkeep import tidy_after
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.marts.plain import CONVERTER, plain
+
+_BATCH = 2_000
+"""Bodies held in memory at once, and texts written in one transaction."""
+_TIDY_FILES = 40
+
+_STALE = """
+CREATE OR REPLACE TEMP TABLE stale AS
+SELECT m.grant_id, m.id, m.body_hash, t.body_hash IS NOT NULL AS known
+FROM messages m LEFT JOIN message_texts t ON t.grant_id = m.grant_id AND t.message_id = m.id
+WHERE m.body_hash IS NOT NULL
+    AND (t.body_hash IS DISTINCT FROM m.body_hash OR t.converter IS DISTINCT FROM $converter)
+"""
+"""Messages whose text is not that of their body by this converter."""
+
+_GONE = """
+SELECT t.grant_id, t.message_id FROM message_texts t
+ANTI JOIN (FROM messages WHERE body_hash IS NOT NULL) m ON m.grant_id = t.grant_id AND m.id = t.message_id
+"""
+
+_BODIES = """
+SELECT s.grant_id, s.id AS message_id, b.body, s.body_hash, s.known
+FROM message_bodies b JOIN stale s ON s.grant_id = b.grant_id AND s.id = b.id
+"""
+
+
+@dataclass(slots=True)
+class TextReport:
+    """What a refresh of the texts did."""
+
+    converted: int = 0
+    removed: int = 0
+    rows: int = 0
+    """Texts there are now."""
+    converter: str = CONVERTER
+
+
+def refresh_texts(data: Path) -> TextReport:
+    """Convert the bodies of a data folder that have no text yet, or an outdated one.
+
+    Memory is bounded, and a batch that is stored is not converted again after a crash. Raises as the
+    lake does.
+    """
+    report = TextReport()
+    with Lake(data) as lake, connect(data) as reader:
+        gone = reader.execute(_GONE).to_arrow_table()
+        if gone.num_rows:
+            with lake.transaction() as transaction:
+                transaction.delete("message_texts", gone)
+        report.removed = gone.num_rows
+        reader.execute(_STALE, {"converter": CONVERTER})
+        for batch in _bodies(reader):
+            with lake.transaction() as transaction:
+                known = batch.filter(batch["known"])
+                transaction.delete("message_texts", known.select(["grant_id", "message_id"]))
+                transaction.append("message_texts", _texts(batch))
+            report.converted += batch.num_rows
+        tidy_after(lake, "message_texts", _TIDY_FILES)
+        (report.rows,) = lake.column("SELECT count(*) FROM message_texts")
+    return report
+
+
+def _bodies(reader: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+    for batch in reader.execute(_BODIES).to_arrow_reader(_BATCH):
+        yield pa.Table.from_batches([batch])
+
+
+def _texts(bodies: pa.Table) -> pa.Table:
+    found = [plain(body or "") for body in bodies["body"].to_pylist()]
+    count = len(found)
+    columns: list[Any] = [
+        bodies["grant_id"],
+        bodies["message_id"],
+        pa.array([each.text for each in found], pa.string()),
+        pa.array([each.quoted for each in found], pa.string()),
+        pa.array([CONVERTER] * count, pa.string()),
+        bodies["body_hash"],
+    ]
+    return pa.Table.from_arrays(columns, schema=TABLES["message_texts"].arrow)

@@ -1,0 +1,92 @@
+"""Bodies as text: what was written, apart from what is quoted, and only once."""
+
+import pytest
+
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.marts import texts
+from mail_pipeline.marts.plain import CONVERTER, plain
+from mail_pipeline.marts.texts import refresh_texts
+from mail_pipeline.sync.merge import Observation
+from mail_pipeline_tests.marts.mail import asked, message, store
+
+GMAIL = (
+    '<div dir="ltr">Hello<br>Ann,<ul><li>one</li></ul></div>'
+    '<div class="gmail_quote"><div>On Mon, Bob wrote:<br></div>'
+    "<blockquote>Old text</blockquote></div>"
+)
+OUTLOOK = (
+    "<html><head><style>p{color:red}</style><title>T</title></head><body><p>Thanks &amp; bye&nbsp;now</p>"
+    "<div><p><b>From:</b> Ann &lt;a@x.example&gt;<br><b>Sent:</b> Monday<br><b>Subject:</b> RE: x</p></div>"
+    "<p>Old text</p></body></html>"
+)
+OWA = '<div>New</div><hr><div id="divRplyFwdMsg"><b>From:</b> Ann</div><div>Old text</div>'
+APPLE = 'New<br><blockquote type="cite"><div>On 2 Mar, Ann wrote:</div>Old text</blockquote>'
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "quoted"),
+    [
+        (GMAIL, "Hello\nAnn,\n  • one", "Old text"),
+        (OUTLOOK, "Thanks & bye\xa0now", "Old text"),
+        (OWA, "New", "Old text"),
+        (APPLE, "New", "Old text"),
+        ("<p>a<b>b</b>c</p><script>x</script>", "abc", None),
+        ("Yes.\n\nOn Mon, 2 Mar, Ann Lee\n<ann@x.example> wrote:\n> Old text\n", "Yes.", "> Old text"),
+        (
+            "Gerne.\n\nAm Mo., 2. März um 10:00 Uhr schrieb Ann <a@x.example>:\n> Old text",
+            "Gerne.",
+            "> Old text",
+        ),
+        ("Oui.\r\n\r\nLe lun. 2 mars, Ann a écrit :\r\n> Old text", "Oui.", "> Old text"),
+        ("Danke\n\nVon: Ann\nGesendet: Montag\nAn: Bob\n\nOld text", "Danke", "Old text"),
+        ("Ok\n-----Original Message-----\nOld text", "Ok", "Old text"),
+        ("Yes.\n> Old\n\n> Old text\n", "Yes.", "> Old text"),
+        (
+            "On Mon, Ann wrote:\n> One?\n\nYes.\n\n> Two?\n\nNo.",
+            "On Mon, Ann wrote:\n> One?\n\nYes.\n\n> Two?\n\nNo.",
+            None,
+        ),
+        (
+            "From: the start\nwe wrote:\nnothing. a < b > c",
+            "From: the start\nwe wrote:\nnothing. a < b > c",
+            None,
+        ),
+        ("", "", None),
+    ],
+)
+def test_what_was_written_stands_apart_from_what_is_quoted(body, text, quoted):
+    found = plain(body)
+    assert found.text == text
+    assert (found.quoted is None) if quoted is None else (found.quoted or "").endswith(quoted)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["> a\n" * 40_000 + "b", "On a\n" * 20_000, "<div>" * 40_000, "From: x\n" * 20_000, "\0<p>" * 9_000],
+)
+def test_a_hostile_body_is_done_before_the_test_times_out(body):
+    assert len(plain(body).text) <= len(body)
+
+
+def test_only_what_has_no_text_of_its_body_is_converted(lake: Lake, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(texts, "_BATCH", 2)
+    store(
+        lake, *(message(f"m{number}", body=f"<p>Text {number}</p>") for number in range(5)), message("none")
+    )
+    assert refresh_texts(lake.data).converted == 5
+    assert refresh_texts(lake.data).converted == 0
+
+    store(lake, message("m1", at=2, body="Other\n> quoted"), Observation("m2", 2, gone=True))
+    report = refresh_texts(lake.data)
+
+    assert (report.converted, report.removed, report.rows) == (1, 1, 4)
+    assert asked(lake, "SELECT message_id, text, quoted, converter FROM message_texts ORDER BY ALL") == [
+        ("m0", "Text 0", None, CONVERTER),
+        ("m1", "Other", "> quoted", CONVERTER),
+        ("m3", "Text 3", None, CONVERTER),
+        ("m4", "Text 4", None, CONVERTER),
+    ]
+
+    monkeypatch.setattr(texts, "CONVERTER", "another")
+    assert refresh_texts(lake.data).converted == 4
+    assert asked(lake, "SELECT DISTINCT converter FROM message_texts") == [("another",)]
