@@ -17,6 +17,8 @@ Key = tuple[str, ...]
 """Grant id, calendar id where the stream is events, id."""
 LISTED = ("contacts", "calendars", "events", "provider_threads")
 """Every stream, those that others need first before them."""
+ONLY_TOLD = frozenset({"occurrences", "cancelled_occurrences"})
+"""Fields of events that notifications carry and no list."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -126,15 +128,11 @@ SHOWN: Mapping[str, Shown] = {
         "contacts",
         frozenset({"contacts"}),
         ("grant_id", "id"),
-        frozenset(
-            ("emails", "phone_numbers", "physical_addresses", "web_pages", "im_addresses", "groups")
-        ),
+        frozenset(("emails", "phone_numbers", "physical_addresses", "web_pages", "im_addresses", "groups")),
         _contact,
         {"contact_emails": _emails},
     ),
-    "calendars": Shown(
-        "calendars", frozenset({"calendars"}), ("grant_id", "id"), frozenset(), _calendar, {}
-    ),
+    "calendars": Shown("calendars", frozenset({"calendars"}), ("grant_id", "id"), frozenset(), _calendar, {}),
     "events": Shown(
         "events",
         frozenset({"events", "events_import"}),
@@ -154,7 +152,6 @@ SHOWN: Mapping[str, Shown] = {
     ),
 }
 _NOT_KEPT = frozenset({"id", "grant_id", "object"})
-_LACKING = {"threads": {"virtual-calendar", "zoom"}, "contacts": {"virtual-calendar", "zoom"}}
 
 
 def mirror_all(world: World, *streams: str, **options: Any) -> dict[tuple[str, str], MailboxProgress]:
@@ -202,11 +199,15 @@ def as_shown(stream: str, record: Record) -> Record:
 def stored(world: World, stream: str) -> dict[Key, Record]:
     """Return what the view of a stream shows, with its parts; fails where a key is there twice."""
     shown = SHOWN[stream]
-    rows = world.connection.execute(f"SELECT * EXCLUDE observed_at FROM {stream}").to_arrow_table().to_pylist()
+    rows = (
+        world.connection.execute(f"SELECT * EXCLUDE observed_at FROM {stream}").to_arrow_table().to_pylist()
+    )
     found: dict[Key, Record] = {}
     for row in rows:
         key = tuple(row.pop(name) for name in shown.key)
-        row["record"] = json.dumps(json.loads(row["record"]), sort_keys=True)
+        record = json.loads(row["record"])
+        kept = {name: value for name, value in record.items() if name not in ONLY_TOLD}
+        row["record"] = json.dumps(kept, sort_keys=True)
         assert key not in found
         found[key] = row | {table: [] for table in shown.parts}
     for table in shown.parts:

@@ -28,7 +28,9 @@ _DAY = 86_400
 
 def simulator(*, records: int, latency: float) -> Simulator:
     specs = [
-        MailboxSpec(p, messages=records // 3, body_mean=100, contacts=records, calendars=3, events=records, years=2)
+        MailboxSpec(
+            p, messages=records // 3, body_mean=100, contacts=records, calendars=3, events=records, years=2
+        )
         for p in ("google", "microsoft", "ews", "imap")
     ]
     fleet = Fleet.generate(9, specs)

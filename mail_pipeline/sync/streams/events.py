@@ -42,9 +42,9 @@ class _EventStream(RecordStream):
 
     def begin(self, position: Position) -> Position:
         """Begin with the newest window."""
-        return (
-            position if position.before is not None else replace(position, before=int(time.time()) + _AHEAD)
-        )
+        if position.before is not None:
+            return position
+        return replace(position, before=max(int(time.time()) + _AHEAD, position.since or 0))
 
     def following(self, part: Slice, position: Position) -> Position | None:
         """Go on with the window before, back to `since` or 1970."""
