@@ -272,7 +272,7 @@ STREAM_VIEWS = (
     ),
     Table(
         "stream_ledger",
-        "Where each list of contacts, calendars, provider's threads and events stands; none of gone calendars.",
+        "Where each list of contacts, calendars, events and provider's threads stands, of what exists.",
         _LEDGER_COLUMNS,
         select=_LEDGER,
     ),

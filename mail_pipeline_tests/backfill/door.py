@@ -24,7 +24,7 @@ class Asked:
     """A request, as far as a hold looks at it."""
 
     operation: str
-    """grants, or what is below a grant: the name of a list, events_import, or what one of a list is called."""
+    """grants, or what is asked of a grant: the name of a list, events_import, or what one of it is called."""
     grant_id: str | None
     folder_id: str | None
     page_token: str | None

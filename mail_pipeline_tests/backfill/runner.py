@@ -1,9 +1,9 @@
 """A backfill in a process of its own: `python -m mail_pipeline_tests.backfill.runner`.
 
 The environment says where from and where to, as always; standard input has the options, and `keys`, as one
-JSON object. With `streams` these are mirrored, one after the other, and `keys` are grants. Each mailbox's last
-word is a line of JSON on standard output; one on a stream has its name before the key. The exit code is 0 if
-none was paused or failed, 1 if one was, 3 for what stops everything.
+JSON object. With `streams` these are mirrored, one after the other, and `keys` are grants. Each last word is
+a line of JSON on standard output; one on a stream has its name before the key. The exit code is 0 if nothing
+was paused or failed, 1 if something was, 3 for what stops everything.
 """
 
 import json

@@ -100,7 +100,8 @@ def make_older(data: Path, version: int) -> None:
                 connection.execute(statement)
         connection.execute("INSERT INTO all_messages (grant_id, id, subject) VALUES ('g', 'm', 'Old')")
         connection.execute(
-            "INSERT INTO checkpoints (partition_key, grant_id, folder_id, version) VALUES ('g:F', 'g', 'F', 1)"
+            "INSERT INTO checkpoints (partition_key, grant_id, folder_id, version) "
+            "VALUES ('g:F', 'g', 'F', 1)"
         )
         connection.execute("UPDATE schema_versions SET version = ?", [version])
 

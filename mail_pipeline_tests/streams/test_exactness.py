@@ -58,8 +58,10 @@ def test_every_stream_of_every_provider_is_mirrored_field_by_field(serve: Serve)
     assert {each.state for each in ended.values()} == {"complete", "skipped"}
     assert_mirrored(world)
     # The third calendar of each shows no events, and where there are no calendars there is no list of them.
-    skipped = world.ask("SELECT stream, provider, reason FROM stream_ledger l JOIN grants g ON g.id = l.grant_id "
-                        "WHERE state = 'skipped' ORDER BY ALL")  # fmt: skip
+    skipped = world.ask(
+        "SELECT stream, provider, reason FROM stream_ledger JOIN grants ON grants.id = grant_id "
+        "WHERE state = 'skipped' ORDER BY ALL"
+    )
     assert [(stream, provider) for stream, provider, _ in skipped] == [
         ("calendars", "yahoo"),
         *(("events", name) for name in ("ews", "google", "icloud", "microsoft")),

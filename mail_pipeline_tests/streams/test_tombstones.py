@@ -1,6 +1,5 @@
 """What is gone is hidden once two signs say so, and what is back is shown again."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,14 +52,14 @@ class Mirrored:
 
 
 @pytest.fixture
-def mirrored(serve: Serve) -> Iterator[Mirrored]:
+def mirrored(serve: Serve) -> Mirrored:
     specs = [MailboxSpec("microsoft", messages=1, contacts=12, calendars=3, events=24, years=1)]
     simulator = Simulator(Fleet.generate(3, specs), limits=Limits.off(), irregular=0.0)
     door = Door(simulator)
     world = serve(simulator)
     world.register()
     mirror_all(world, *STREAMS)
-    yield Mirrored(world, door)
+    return Mirrored(world, door)
 
 
 def test_what_a_full_pass_does_not_show_is_asked_for_and_gone_only_if_it_is_not_found(
