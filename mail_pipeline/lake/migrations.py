@@ -48,7 +48,7 @@ def migrate(
     """Bring the attached lake to version `target`: a new one at once, an older one step by step.
 
     Each step is whole or not done, so a crash leaves an older version and the next start goes on. Views are
-    made anew each time the version changes. Raises StopRun where the lake is newer than `target`.
+    made anew with the last step. Raises StopRun where the lake is newer than `target`.
     """
     current = version_of(connection)
     if current > target:
@@ -59,7 +59,10 @@ def migrate(
         )
     while current < target:
         following = target if current == 0 else current + 1
-        statements = _creation() if current == 0 else [*steps[following], *_views()]
+        statements = _creation() if current == 0 else [*steps[following]]
+        if current and following == target:
+            # Not sooner: they may name tables that a later step makes.
+            statements += _views()
         with new_transaction() as transaction:
             for statement in statements:
                 transaction.rows(statement)

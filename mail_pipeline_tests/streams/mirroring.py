@@ -39,7 +39,7 @@ class Shown:
 
 
 def _contact(record: Record) -> Record:
-    names = [record.get(name) for name in ("given_name", "middle_name", "surname") if record.get(name)]
+    names = [record[name] for name in ("given_name", "middle_name", "surname") if record.get(name)]
     company, nickname = record.get("company_name"), record.get("nickname")
     plain = (
         *("source", "given_name", "middle_name", "surname", "suffix", "nickname", "company_name"),

@@ -22,13 +22,13 @@ from mail_pipeline_tests.sync.test_committer import comparable
 
 GRANTS = 24
 TEXTS = (None, "one", "two", "", "a\0b \u2028 שלום")
-PEOPLE = (
+PEOPLE: Sequence[Any] = (
     None,
     [],
     [{"name": "Ann", "email": "Ann@Oak.example"}],
     [{"name": "Room"}, {"email": "", "type": "home"}],
 )
-ANYTHING = (1, True, 1.5, None, {"a": [1]}, [])
+ANYTHING: Sequence[Any] = (1, True, 1.5, None, {"a": [1]}, [])
 WHENS = (
     {"object": "time", "time": NOW, "timezone": "Europe/Berlin"},
     {"start_time": -3_600, "end_time": NOW, "start_timezone": "Asia/Tokyo"},
