@@ -105,7 +105,7 @@ def test_commit_growth_compares_an_empty_lake_with_a_full_one(tmp_path):
 
 
 def test_directory_mirrors_contacts_and_events_of_many_calendars_exactly(tmp_path):
-    figures = directory.measure(300, 600, 30, tmp_path)
+    figures = directory.measure(200, 200, 6, tmp_path)
     assert [(each.stream, each.provider, each.exact) for each in figures] == [
         (stream, provider, True) for stream in ("contacts", "events") for provider in ("google", "microsoft")
     ]

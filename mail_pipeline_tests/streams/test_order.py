@@ -18,6 +18,7 @@ from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import MessageState, Observation
 from mail_pipeline.sync.streams import RECORD_STREAMS, RecordStream
 from mail_pipeline_tests.live.envelopes import NOW, apply_offline, envelope, know, land
+from mail_pipeline_tests.live.test_order import in_parts, kind_of
 from mail_pipeline_tests.sync.test_committer import comparable
 
 GRANTS = 24
@@ -133,28 +134,11 @@ def begin(lake: Lake, leases: Leases, committer: Committer, stream: RecordStream
     committer.begin(checkpoint, stream)
 
 
-def in_parts(history: Sequence[Fact], chance: random.Random) -> list[list[Fact]]:
-    """Return a history in any order, some of it twice, in parts of one kind that are stored in one go."""
-    shuffled = [*history, *(fact for fact in history if chance.random() < 0.4)]
-    chance.shuffle(shuffled)
-    parts: list[list[Fact]] = []
-    for fact in shuffled:
-        if parts and way_of(parts[-1][0]) == way_of(fact) and chance.random() < 0.5:
-            parts[-1].append(fact)
-        else:
-            parts.append([fact])
-    return parts
-
-
-def way_of(fact: Fact) -> str:
-    return fact.how if fact.how in {"page", "get"} else "notification"
-
-
 def learn(data: Path, lake: Lake, committer: Committer, parts: dict[tuple[str, str], list[Fact]]) -> None:
     """Store the next part of each history: pages under a lease, the rest beside it."""
     ways: dict[str, list[tuple[RecordStream, str, list[Fact]]]] = {}
     for (name, grant_id), part in parts.items():
-        ways.setdefault(way_of(part[0]), []).append((RECORD_STREAMS[name], grant_id, part))
+        ways.setdefault(kind_of(part[0]), []).append((RECORD_STREAMS[name], grant_id, part))
     pages = [
         Write(f"{stream.name}:{grant_id}", {"state": LISTING}, repeats=observed(stream, part))
         for stream, grant_id, part in ways.get("page", [])
