@@ -76,7 +76,7 @@ _MISSED = """
 
 MISSED_CONTACTS = f"""
 SELECT t.id FROM all_contacts t
-WHERE {_MISSED} AND t.source IS NOT DISTINCT FROM $scope {_UNREAD}
+WHERE {_MISSED} AND coalesce(t.source, $scope) = $scope {_UNREAD}
 """
 
 MISSED_CALENDARS = f"""
@@ -97,7 +97,11 @@ WHERE {_MISSED} AND t.calendar_id = $scope
 
 GRANT_CALENDAR_IDS = "SELECT id FROM calendars WHERE grant_id = ? ORDER BY id"
 
-GRANT_CALENDARS = "SELECT id, name FROM calendars WHERE grant_id = ? ORDER BY id"
+GRANT_CALENDARS = """
+SELECT id, name, (field_times->>'id')::BIGINT AS gone_before
+FROM all_calendars WHERE grant_id = ? AND deleted_at IS NULL ORDER BY id
+"""
+"""A grant's calendars, with the time at which one that has returned was found to be gone, unix seconds."""
 
 MESSAGE_COPIES = """
 SELECT coalesce(sum(copies), 0)::BIGINT, count(*) FILTER (copies > 1)

@@ -145,12 +145,15 @@ class Pool:
         self._threads: list[threading.Thread] = []
 
     def work(
-        self, grants: Iterable[GrantWork], on_progress: Callable[[MailboxProgress], None]
+        self,
+        grants: Iterable[GrantWork],
+        on_progress: Callable[[MailboxProgress], None],
+        options: BackfillOptions | None = None,
     ) -> Iterator[MailboxProgress]:
         """Work these grants and yield the last word on each of their slices.
 
-        `on_progress` is called from this thread, about once a second for each slice at work. Raises StopRun
-        for what stops everything.
+        `options` stand for the pool's own this time. `on_progress` is called from this thread, about once a
+        second for each slice at work. Raises StopRun for what stops everything.
         """
         waiting = list(grants)
         if not waiting:
@@ -158,6 +161,7 @@ class Pool:
         if self._covered is None:
             self._client.check()
             self._covered = is_covered(self._settings, self._client)
+        self._options = options or self._options
         count = sum(len(work.tasks) for work in waiting)
         self._grants_left = len(waiting)
         for work in waiting:
@@ -169,6 +173,9 @@ class Pool:
         for thread in self._threads:
             thread.start()
         yield from self._tell(count, on_progress)
+        # The last of them still give back their leases; what is worked next must find these free.
+        for thread in self._threads:
+            thread.join()
 
     def stop(self) -> None:
         """End all work at once; what is fetched is stored."""
