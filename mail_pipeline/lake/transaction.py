@@ -117,9 +117,10 @@ def table_files(folder: Path, tables: Iterable[Table]) -> Iterator[str]:
 
 @contextmanager
 def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, pa.Table]) -> Iterator[None]:
-    """Let statements name Arrow tables for the length of the block."""
+    """Let one statement name Arrow tables, each once, for the length of the block."""
     for name, rows in inputs.items():
-        connection.register(name, rows)
+        # The table itself would be read through pyarrow.dataset, which imports pandas and starts threads.
+        connection.register(name, rows.__arrow_c_stream__())  # type: ignore[no-untyped-call]
     try:
         yield
     finally:

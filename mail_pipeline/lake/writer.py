@@ -62,9 +62,12 @@ class Lake:
         """Close it."""
         self.close()
 
-    def column(self, statement: str, parameters: Parameters = ()) -> Iterator[Any]:
-        """Run a query on the newest snapshot and yield the values of its one column."""
-        with self._reader() as cursor:
+    def column(self, statement: str, parameters: Parameters = (), **inputs: pa.Table) -> Iterator[Any]:
+        """Run a query on the newest snapshot and yield the values of its one column.
+
+        The query may name each of the `inputs` once, as a table.
+        """
+        with self._reader() as cursor, registered(cursor, inputs):
             cursor.execute(statement, parameters)
             while batch := cursor.fetchmany(_BATCH):
                 yield from (value for (value,) in batch)
@@ -72,7 +75,7 @@ class Lake:
     def table(self, statement: str, parameters: Parameters = (), **inputs: pa.Table) -> pa.Table:
         """Run a query on the newest snapshot and return its rows as an Arrow table.
 
-        The query may name the `inputs` as tables.
+        The query may name each of the `inputs` once, as a table.
         """
         with self._reader() as cursor, registered(cursor, inputs):
             return cursor.execute(statement, parameters).to_arrow_table()
