@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ CATALOG = "lake"
 """Name under which the lake is attached."""
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
+_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 _BUSY_TIMEOUT_MS = 30_000
 _READY = "SELECT version FROM schema_versions LIMIT 0"
 
@@ -54,11 +56,12 @@ def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
 
 def open_duckdb() -> duckdb.DuckDBPyConnection:
     """Open an in-memory DuckDB with the lake's extensions, from their wheels, signatures checked."""
-    connection = duckdb.connect(
-        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    )
-    for name in _EXTENSIONS:
-        connection.load_extension(str(_extension_file(name)))
+    extensions = _signed_extensions()
+    connection = duckdb.connect(config={**_OFFLINE, "allow_unsigned_extensions": "true"})
+    for path in extensions:
+        connection.load_extension(path)
+    # From here on nothing else can be loaded, and DuckDB refuses to allow it again.
+    connection.execute("SET allow_unsigned_extensions = false")
     connection.execute("SET TimeZone = 'UTC'")
     # In a notebook without ipywidgets the bar is off, and even switching it off is refused.
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
@@ -95,6 +98,19 @@ def _no_lake(folder: Path) -> StopRun:
 
 def _quoted(path: Path) -> str:
     return str(path.resolve()).replace("'", "''")
+
+
+@cache
+def _signed_extensions() -> tuple[str, ...]:
+    """Return the files of the lake's extensions, their signatures checked.
+
+    That costs DuckDB 0.1 s of CPU for each, so it is done once in a process and not for each connection.
+    """
+    paths = tuple(str(_extension_file(name)) for name in _EXTENSIONS)
+    with duckdb.connect(config={**_OFFLINE}) as connection:
+        for path in paths:
+            connection.load_extension(path)
+    return paths
 
 
 def _extension_file(name: str) -> Path:

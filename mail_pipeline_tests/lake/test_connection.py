@@ -5,7 +5,8 @@ import pytest
 
 import mail_pipeline
 from mail_pipeline.errors import StopRun
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake import connection
+from mail_pipeline.lake.connection import connect, open_duckdb
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline_tests.lake.letters import letters
 
@@ -46,6 +47,23 @@ def test_nothing_is_ever_downloaded(data: Path):
         ]
         values = [connection.execute("SELECT current_setting(?)", name).fetchone() for name in wanted]
     assert values == [(False,), (False,), (False,)]
+
+
+def test_an_extension_that_was_tampered_with_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    torn = tmp_path / "torn.duckdb_extension"
+    content = bytearray(connection._extension_file("ducklake").read_bytes())
+    content[len(content) // 2] ^= 1
+    torn.write_bytes(content)
+
+    # DuckDB takes a name that is loaded already for done, so it has a name of its own.
+    with open_duckdb() as opened, pytest.raises(duckdb.Error, match="signature"):
+        opened.load_extension(str(torn))
+
+    # As in a process that has not opened the lake before.
+    monkeypatch.setattr(connection, "_signed_extensions", connection._signed_extensions.__wrapped__)
+    monkeypatch.setattr(connection, "_extension_file", lambda name: torn)
+    with pytest.raises(duckdb.Error, match="signature"):
+        open_duckdb()
 
 
 def test_without_a_lake_the_folder_and_the_next_step_are_named(tmp_path: Path):
