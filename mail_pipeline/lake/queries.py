@@ -6,7 +6,8 @@ ALL_FOLDERS = "SELECT * FROM all_folders"
 
 DEAD_LETTERS_RAW = "SELECT raw FROM dead_letters WHERE object = ?"
 
-MESSAGE_IDS = "SELECT id FROM all_messages WHERE grant_id = ?"
+MESSAGE_IDS = "SELECT id FROM all_messages SEMI JOIN wanted USING (grant_id)"
+"""The messages of the grants in the table `wanted`."""
 
 GRANTS_LISTED_AT = "SELECT max(observed_at) FROM grants"
 
@@ -237,8 +238,9 @@ GROUP BY s.id
 """Messages in the table `swept` that the lake does not hold, or holds as gone since before they were seen."""
 
 SWEPT_CHANGED = """
-SELECT t.id, t.at, t.unread, t.starred, t.folders FROM swept t WHERE t.id IN (
-    SELECT s.id FROM swept s
+WITH told AS MATERIALIZED (FROM swept)
+SELECT t.id, t.at, t.unread, t.starred, t.folders FROM told t WHERE t.id IN (
+    SELECT s.id FROM told s
     JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
     WHERE (s.unread IS NOT NULL AND s.unread IS DISTINCT FROM m.unread)
         OR (s.starred IS NOT NULL AND s.starred IS DISTINCT FROM m.starred)
@@ -266,13 +268,14 @@ WHERE f.grant_id = $grant AND ($since::BIGINT IS NULL OR m.date >= to_timestamp(
 """Messages of folders in which they were not seen."""
 
 SWEPT_MISSING = """
+WITH told AS MATERIALIZED (FROM swept)
 SELECT m.id, f.folder_id FROM all_messages m
 LEFT JOIN (
     SELECT message_id, min(folder_id) AS folder_id FROM message_folders
-    WHERE grant_id = $grant AND folder_id IN (SELECT folder_id FROM swept)
+    WHERE grant_id = $grant AND folder_id IN (SELECT folder_id FROM told)
     GROUP BY message_id
 ) f ON f.message_id = m.id
-ANTI JOIN swept s ON s.id = m.id
+ANTI JOIN told s ON s.id = m.id
 WHERE m.grant_id = $grant AND m.deleted_at IS NULL AND m.observed_at < to_timestamp($began)
     AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
 """

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
     Cancelled,
@@ -213,7 +216,8 @@ class Pool:
     def _work_slices(self, work: GrantWork, grant: GrantClient) -> None:
         seen = SeenIds()
         if any(task.stream.appends for task in work.tasks):
-            seen.add(self.lake.column(queries.MESSAGE_IDS, [work.grant_id]))
+            wanted = pa.table({"grant_id": array([work.grant_id], pa.string())})
+            seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=wanted))
         # Its holder before may have got further since this run began.
         standing = newest_checkpoints(self.lake, [task.part.partition_key for task in work.tasks])
         ended: MailPipelineError | None = None
