@@ -92,7 +92,8 @@ def _measure(case: Case, minutes: float) -> Figures:
         run("benchmarks.engine", address, data, environment=environment)
         ended = time.time()
     mail = [each for each in simulator.requests if each.operation in {"messages", "message"}]
-    units = sum(case.limits.google_units(each.operation, each.count) for each in mail if each.status == 200)
+    served = [each for each in mail if each.status == 200]
+    units = sum(case.limits.google_units(each.operation, each.count) or 0 for each in served)
     own_time = case.own_time(units, len(mail))
     measured = ended - mail[0].time
     return Figures(

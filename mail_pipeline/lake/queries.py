@@ -6,7 +6,8 @@ ALL_FOLDERS = "SELECT * FROM all_folders"
 
 DEAD_LETTERS_RAW = "SELECT raw FROM dead_letters WHERE object = ?"
 
-MESSAGE_IDS = "SELECT id FROM all_messages WHERE grant_id = ?"
+MESSAGE_IDS = "SELECT id FROM all_messages SEMI JOIN wanted USING (grant_id)"
+"""The messages of the grants in the table `wanted`."""
 
 GRANTS_LISTED_AT = "SELECT max(observed_at) FROM grants"
 
@@ -76,7 +77,7 @@ _MISSED = """
 
 MISSED_CONTACTS = f"""
 SELECT t.id FROM all_contacts t
-WHERE {_MISSED} AND t.source IS NOT DISTINCT FROM $scope {_UNREAD}
+WHERE {_MISSED} AND coalesce(t.source, $scope) = $scope {_UNREAD}
 """
 
 MISSED_CALENDARS = f"""
@@ -97,7 +98,11 @@ WHERE {_MISSED} AND t.calendar_id = $scope
 
 GRANT_CALENDAR_IDS = "SELECT id FROM calendars WHERE grant_id = ? ORDER BY id"
 
-GRANT_CALENDARS = "SELECT id, name FROM calendars WHERE grant_id = ? ORDER BY id"
+GRANT_CALENDARS = """
+SELECT id, name, (field_times->>'id')::BIGINT AS gone_before
+FROM all_calendars WHERE grant_id = ? AND deleted_at IS NULL ORDER BY id
+"""
+"""A grant's calendars, with the time at which one that has returned was found to be gone, unix seconds."""
 
 MESSAGE_COPIES = """
 SELECT coalesce(sum(copies), 0)::BIGINT, count(*) FILTER (copies > 1)
@@ -233,8 +238,9 @@ GROUP BY s.id
 """Messages in the table `swept` that the lake does not hold, or holds as gone since before they were seen."""
 
 SWEPT_CHANGED = """
-SELECT t.id, t.at, t.unread, t.starred, t.folders FROM swept t WHERE t.id IN (
-    SELECT s.id FROM swept s
+WITH told AS MATERIALIZED (FROM swept)
+SELECT t.id, t.at, t.unread, t.starred, t.folders FROM told t WHERE t.id IN (
+    SELECT s.id FROM told s
     JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
     WHERE (s.unread IS NOT NULL AND s.unread IS DISTINCT FROM m.unread)
         OR (s.starred IS NOT NULL AND s.starred IS DISTINCT FROM m.starred)
@@ -262,13 +268,14 @@ WHERE f.grant_id = $grant AND ($since::BIGINT IS NULL OR m.date >= to_timestamp(
 """Messages of folders in which they were not seen."""
 
 SWEPT_MISSING = """
+WITH told AS MATERIALIZED (FROM swept)
 SELECT m.id, f.folder_id FROM all_messages m
 LEFT JOIN (
     SELECT message_id, min(folder_id) AS folder_id FROM message_folders
-    WHERE grant_id = $grant AND folder_id IN (SELECT folder_id FROM swept)
+    WHERE grant_id = $grant AND folder_id IN (SELECT folder_id FROM told)
     GROUP BY message_id
 ) f ON f.message_id = m.id
-ANTI JOIN swept s ON s.id = m.id
+ANTI JOIN told s ON s.id = m.id
 WHERE m.grant_id = $grant AND m.deleted_at IS NULL AND m.observed_at < to_timestamp($began)
     AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
 """

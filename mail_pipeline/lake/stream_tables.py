@@ -29,17 +29,17 @@ _CONTACT_COLUMNS = columns(
         "VARCHAR",
         "Given, middle and last name; without one the company's or nickname.",
     ),
-    ("given_name", "VARCHAR", "Given name."),
-    ("middle_name", "VARCHAR", "Middle name."),
-    ("surname", "VARCHAR", "Family name."),
+    ("given_name", "VARCHAR", "First name, as given."),
+    ("middle_name", "VARCHAR", "Name between the first and the family name."),
+    ("surname", "VARCHAR", "Family name, as given."),
     ("suffix", "VARCHAR", "Such as Jr. or PhD."),
-    ("nickname", "VARCHAR", "Nickname."),
-    ("company_name", "VARCHAR", "Company."),
-    ("job_title", "VARCHAR", "Job title."),
-    ("manager_name", "VARCHAR", "Manager."),
-    ("office_location", "VARCHAR", "Office."),
+    ("nickname", "VARCHAR", "What friends call them."),
+    ("company_name", "VARCHAR", "Company they work for."),
+    ("job_title", "VARCHAR", "Their job title."),
+    ("manager_name", "VARCHAR", "Name of their manager."),
+    ("office_location", "VARCHAR", "Where their office is."),
     ("birthday", "VARCHAR", "Birthday as given, an ISO date; some leave out the year."),
-    ("notes", "VARCHAR", "Notes."),
+    ("notes", "VARCHAR", "Notes the owner took."),
     ("picture_url", "VARCHAR", "Address of the picture; never its bytes."),
     ("groups", "VARCHAR[]", "Ids of the contact groups it belongs to."),
     ("updated_at", "TIMESTAMPTZ", "When the provider says it was changed last."),
@@ -48,8 +48,8 @@ _CALENDAR_COLUMNS = columns(
     GRANT_ID,
     ("id", "VARCHAR", "Calendar id of the API; unique within the grant."),
     ("name", "VARCHAR", "Name people see."),
-    ("description", "VARCHAR", "Description."),
-    ("location", "VARCHAR", "Location."),
+    ("description", "VARCHAR", "What it is for, as its owner wrote."),
+    ("location", "VARCHAR", "Where it is, as written."),
     ("timezone", "VARCHAR", "IANA time zone, where the provider tells."),
     ("hex_color", "VARCHAR", "Its colour."),
     ("is_primary", "BOOLEAN", "The account's main calendar; iCloud has none."),
@@ -65,9 +65,9 @@ _EVENT_COLUMNS = columns(
         "VARCHAR",
         "Event id of the API; unique within the calendar: Google repeats ids.",
     ),
-    ("title", "VARCHAR", "Title."),
+    ("title", "VARCHAR", "Title people see."),
     ("description", "VARCHAR", "Description, maybe HTML."),
-    ("location", "VARCHAR", "Location."),
+    ("location", "VARCHAR", "Where it takes place, as written."),
     ("status", "VARCHAR", "confirmed, tentative or cancelled."),
     ("visibility", "VARCHAR", "default, public, private or confidential."),
     ("busy", "BOOLEAN", "Blocks the time."),
@@ -90,7 +90,7 @@ _EVENT_COLUMNS = columns(
 _THREAD_COLUMNS = columns(
     GRANT_ID,
     ("id", "VARCHAR", "Thread id of the API; unique within the grant."),
-    ("subject", "VARCHAR", "Subject."),
+    ("subject", "VARCHAR", "Subject of its mail."),
     ("snippet", "VARCHAR", "First words of its newest message."),
     ("unread", "BOOLEAN", "Has a message not read yet."),
     ("starred", "BOOLEAN", "Has a starred message."),
@@ -170,7 +170,12 @@ FROM threads t LEFT JOIN people p USING (grant_id, thread_id)
 _LEDGER = """
 SELECT stream, grant_id, scope, state, pages, messages AS records, ids_seen AS listed, since, pass_started,
     first_fetch, last_fetch, requests, dead_letters, subscribed, reason, next_step, updated_at
-FROM checkpoints WHERE stream <> 'messages'
+FROM checkpoints WHERE stream <> 'messages' AND NOT (
+    stream = 'events' AND EXISTS (
+        SELECT 1 FROM all_calendars c
+        WHERE c.grant_id = checkpoints.grant_id AND c.id = checkpoints.scope AND c.deleted_at IS NOT NULL
+    )
+)
 QUALIFY row_number() OVER (PARTITION BY partition_key ORDER BY version DESC) = 1
 """
 
@@ -268,7 +273,7 @@ STREAM_VIEWS = (
     ),
     Table(
         "stream_ledger",
-        "Where each list of contacts, calendars, events and provider's threads stands.",
+        "Where each list of contacts, calendars, events and provider's threads stands, of what exists.",
         _LEDGER_COLUMNS,
         select=_LEDGER,
     ),

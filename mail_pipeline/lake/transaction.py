@@ -14,6 +14,8 @@ from mail_pipeline.lake.table import Table
 
 Parameters = Sequence[object] | Mapping[str, object]
 
+_SNAPSHOT = "FROM ducklake_current_snapshot('lake')"
+
 
 class Transaction:
     """A transaction as a `with` block: durable and whole when it ends, or nothing of it is there.
@@ -27,6 +29,7 @@ class Transaction:
         self._folder = folder
         self._synced = synced
         self._touched: dict[str, Table] = {}
+        self._left_at: int | None = None
 
     def __enter__(self) -> "Transaction":
         """Begin."""
@@ -84,6 +87,10 @@ class Transaction:
         with registered(self._connection, inputs):
             return self.rows(statement, parameters)
 
+    def follows(self, other: "Transaction") -> bool:
+        """Tell whether nothing was committed between the end of `other` and this transaction's begin."""
+        return self.rows(_SNAPSHOT) == [(other._left_at,)]
+
     def _commit(self) -> None:
         # DuckDB does not sync the files it writes, so a COMMIT could outlive them in a power cut.
         written = set(table_files(self._folder, self._touched.values())) - self._synced
@@ -97,6 +104,7 @@ class Transaction:
             sync(folder)
         self._connection.execute("COMMIT")
         self._synced |= written | folders
+        [(self._left_at,)] = self.rows(_SNAPSHOT)
 
     def _rollback(self) -> None:
         # A failed COMMIT has already ended the transaction.
@@ -117,9 +125,10 @@ def table_files(folder: Path, tables: Iterable[Table]) -> Iterator[str]:
 
 @contextmanager
 def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, pa.Table]) -> Iterator[None]:
-    """Let statements name Arrow tables for the length of the block."""
+    """Let one statement name Arrow tables, each once, for the length of the block."""
     for name, rows in inputs.items():
-        connection.register(name, rows)
+        # The table itself would be read through pyarrow.dataset, which imports pandas and starts threads.
+        connection.register(name, rows.__arrow_c_stream__())  # type: ignore[no-untyped-call]
     try:
         yield
     finally:

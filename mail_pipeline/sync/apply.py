@@ -17,6 +17,7 @@ import pyarrow as pa
 from mail_pipeline.errors import RetryLater, StopRun
 from mail_pipeline.inbox.landing import Landed, Landing
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
@@ -232,7 +233,7 @@ def _whole(kind: str, key: Sequence[str]) -> Fetch:
 
 
 def _forget(transaction: Transaction, batch: Sequence[Landed]) -> None:
-    replayed = pa.table({"number": pa.array([each.number for each in batch], pa.int64())})
+    replayed = pa.table({"number": array([each.number for each in batch], pa.int64())})
     transaction.change("notifications", queries.FORGET_NOTIFICATIONS, replayed=replayed)
     transaction.change("dead_letters", queries.FORGET_DEAD_NOTIFICATIONS, replayed=replayed)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import Limits
 from mail_pipeline.settings import Settings
@@ -50,7 +51,7 @@ def _sort(
     lake: Lake, wanted: list[str], options: BackfillOptions, limits: Limits
 ) -> tuple[Mapping[str, GrantWork], list[MailboxProgress]]:
     """Tell the mailboxes there is work for, by grant, from those whose outcome is known already."""
-    table = pa.table({"partition_key": pa.array(wanted, pa.string())})
+    table = pa.table({"partition_key": array(wanted, pa.string())})
     found = {row["partition_key"]: row for row in lake.table(queries.MAILBOXES, wanted=table).to_pylist()}
     grants: dict[str, GrantWork] = {}
     settled = []

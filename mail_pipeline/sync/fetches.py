@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.rows import arrow_table
 
@@ -75,10 +76,10 @@ def forget_rows(fetches: Iterable[Fetch], asked_before: float) -> pa.Table:
     moment = int(asked_before * 1_000_000)
     return pa.table(
         {
-            "object": pa.array([each.object for each in found], pa.string()),
-            "grant_id": pa.array([each.grant_id for each in found], pa.string()),
-            "object_id": pa.array([each.object_id for each in found], pa.string()),
-            "folder_id": pa.array([each.folder_id for each in found], pa.string()),
-            "asked_at": pa.array([moment] * len(found), pa.timestamp("us", tz="UTC")),
+            "object": array([each.object for each in found], pa.string()),
+            "grant_id": array([each.grant_id for each in found], pa.string()),
+            "object_id": array([each.object_id for each in found], pa.string()),
+            "folder_id": array([each.folder_id for each in found], pa.string()),
+            "asked_at": array([moment] * len(found), pa.timestamp("us", tz="UTC")),
         }
     )

@@ -55,10 +55,16 @@ def mirror(
                 yield _gone(grant_id)
         if stream is EVENTS:
             # One request a grant: without its calendars, those made since too, nothing of it can be listed.
-            listed = _list(pool, CALENDARS, there, BackfillOptions(full_resync=True), tell)
+            anew = BackfillOptions(full_resync=True, page_size=options.page_size)
+            listed = _list(pool, CALENDARS, there, anew, tell)
             unlisted = {word.grant_id: word for word in listed if word.state != COMPLETE}
             yield from unlisted.values()
             there = [grant for grant in there if grant["id"] not in unlisted]
+            # Those that are gone have no events to list.
+            fetch_waiting(settings, pool.lake)
+        else:
+            # Only of events is a part listed by time.
+            options = replace(options, since=None)
         yield from _list(pool, stream, there, options, tell)
         fetch_waiting(settings, pool.lake)
 
@@ -89,7 +95,7 @@ def _list(
         words[word.grant_id][word.partition_key] = word
         return _together(word.grant_id, word.provider, words[word.grant_id].values())
 
-    for word in pool.work(works, lambda word: tell(take(word))):
+    for word in pool.work(works, lambda word: tell(take(word)), options):
         whole = take(word)
         left[word.grant_id].discard(word.partition_key)
         if left[word.grant_id]:
@@ -100,27 +106,27 @@ def _list(
 
 def _tasks(lake: Lake, stream: RecordStream, grant: dict[str, Any]) -> Iterator[Task]:
     grant_id = grant["id"]
-    scopes: dict[str | None, str | None] = dict.fromkeys(stream.scopes(grant["provider"]))
+    scopes: list[dict[str, Any]] = [{"id": scope} for scope in stream.scopes(grant["provider"])]
     if stream is EVENTS:
-        scopes = {
-            row["id"]: row["name"] for row in lake.table(queries.GRANT_CALENDARS, [grant_id]).to_pylist()
-        }
-    parts = [
-        Slice(
-            partition_key=stream.slice_key(grant_id, scope),
+        scopes = lake.table(queries.GRANT_CALENDARS, [grant_id]).to_pylist()
+    returned: dict[str, int] = {}
+    parts = []
+    for scope in scopes:
+        part = Slice(
+            partition_key=stream.slice_key(grant_id, scope["id"]),
             grant_id=grant_id,
             provider=grant["provider"],
-            scope=scope,
-            scope_name=name,
+            scope=scope["id"],
+            scope_name=scope.get("name"),
         )
-        for scope, name in scopes.items()
-    ]
+        parts.append(part)
+        returned[part.partition_key] = max(grant["returned_at"] or 0, scope.get("gone_before") or 0)
     stored = newest_checkpoints(lake, [part.partition_key for part in parts])
     for part in parts:
         key = part.partition_key
         new = Checkpoint(partition_key=key, grant_id=grant_id, scope=part.scope, stream=stream.name)
         found = stored.get(key, new)
-        if (grant["returned_at"] or 0) > found.updated_at:
+        if returned[key] > found.updated_at:
             # One that was gone and has returned: what its checkpoint says is of another time.
             found = replace(found, state=REGISTERED)
         yield Task(part, found, stream, ids_before=found.ids_seen)

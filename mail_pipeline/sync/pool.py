@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
     Cancelled,
@@ -145,12 +148,15 @@ class Pool:
         self._threads: list[threading.Thread] = []
 
     def work(
-        self, grants: Iterable[GrantWork], on_progress: Callable[[MailboxProgress], None]
+        self,
+        grants: Iterable[GrantWork],
+        on_progress: Callable[[MailboxProgress], None],
+        options: BackfillOptions | None = None,
     ) -> Iterator[MailboxProgress]:
         """Work these grants and yield the last word on each of their slices.
 
-        `on_progress` is called from this thread, about once a second for each slice at work. Raises StopRun
-        for what stops everything.
+        `options` stand for the pool's own this time. `on_progress` is called from this thread, about once a
+        second for each slice at work. Raises StopRun for what stops everything.
         """
         waiting = list(grants)
         if not waiting:
@@ -158,6 +164,7 @@ class Pool:
         if self._covered is None:
             self._client.check()
             self._covered = is_covered(self._settings, self._client)
+        self._options = options or self._options
         count = sum(len(work.tasks) for work in waiting)
         self._grants_left = len(waiting)
         for work in waiting:
@@ -169,6 +176,9 @@ class Pool:
         for thread in self._threads:
             thread.start()
         yield from self._tell(count, on_progress)
+        # The last of them still give back their leases; what is worked next must find these free.
+        for thread in self._threads:
+            thread.join()
 
     def stop(self) -> None:
         """End all work at once; what is fetched is stored."""
@@ -206,7 +216,8 @@ class Pool:
     def _work_slices(self, work: GrantWork, grant: GrantClient) -> None:
         seen = SeenIds()
         if any(task.stream.appends for task in work.tasks):
-            seen.add(self.lake.column(queries.MESSAGE_IDS, [work.grant_id]))
+            wanted = pa.table({"grant_id": array([work.grant_id], pa.string())})
+            seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=wanted))
         # Its holder before may have got further since this run began.
         standing = newest_checkpoints(self.lake, [task.part.partition_key for task in work.tasks])
         ended: MailPipelineError | None = None

@@ -159,14 +159,15 @@ def read_flag(name: str, value: Any) -> bool | None:
     raise Unreadable(f"{name}: expected true or false, got {_kind(value)}")
 
 
-def read_seconds(name: str, value: Any) -> int | None:
-    """Return unix seconds that a timestamp can hold, or None. Raises Unreadable."""
+def read_seconds(name: str, value: Any, least: int = 0) -> int | None:
+    """Return unix seconds, from `least` to what a timestamp can hold, or None. Raises Unreadable."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise Unreadable(f"{name}: expected unix seconds, got {_kind(value)}")
-    if not 0 <= value <= _LAST_SECOND:
-        raise Unreadable(f"{name}: expected unix seconds from 0 to {_LAST_SECOND}, got a number beyond them")
+    if not least <= value <= _LAST_SECOND:
+        bounds = f"from {least} to {_LAST_SECOND}"
+        raise Unreadable(f"{name}: expected unix seconds {bounds}, got a number beyond them")
     return value
 
 

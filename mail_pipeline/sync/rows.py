@@ -1,13 +1,13 @@
 """Message states as rows of the lake's tables, and back."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from mail_pipeline.addresses import canonical
+from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.sync.merge import MessageState
 from mail_pipeline.sync.records import Body
@@ -56,19 +56,8 @@ def arrow_table(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
     schema = TABLES[name].arrow
     columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
     return pa.Table.from_arrays(
-        [_array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+        [array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
     )
-
-
-def _array(values: Sequence[Any], kind: pa.DataType) -> Any:
-    if values and isinstance(values[0], bytes):
-        # Arrow would take them one by one into a buffer that it keeps doubling: ten times as dear.
-        offsets = np.zeros(len(values) + 1, np.int32)
-        np.cumsum([len(value) for value in values], out=offsets[1:])
-        return pa.StringArray.from_buffers(
-            len(values), pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(values))
-        )
-    return pa.array(values, kind)
 
 
 def keys(messages: Iterable[Key], *, id_column: str) -> pa.Table:
@@ -76,8 +65,8 @@ def keys(messages: Iterable[Key], *, id_column: str) -> pa.Table:
     found = list(messages)
     return pa.table(
         {
-            "grant_id": pa.array([grant_id for grant_id, _ in found], pa.string()),
-            id_column: pa.array([identity for _, identity in found], pa.string()),
+            "grant_id": array([grant_id for grant_id, _ in found], pa.string()),
+            id_column: array([identity for _, identity in found], pa.string()),
         }
     )
 

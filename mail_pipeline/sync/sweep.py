@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from mail_pipeline.errors import SkipMailbox
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.nylas import GrantClient, MessageQuery, Page
 from mail_pipeline.sync.fetches import MESSAGE, MISSING, UNKNOWN, Fetch, fetch_rows
@@ -169,7 +170,7 @@ def _pages(
 
 def _table(swept: Swept) -> pa.Table:
     columns: Sequence[Sequence[Any]] = list(zip(*swept.sightings, strict=True)) or [[]] * 6
-    names = {
+    names: dict[str, pa.DataType] = {
         "id": pa.string(),
         "folder_id": pa.string(),
         "at": pa.int64(),
@@ -178,7 +179,7 @@ def _table(swept: Swept) -> pa.Table:
         "folders": pa.list_(pa.string()),
     }
     return pa.table(
-        {name: pa.array(column, kind) for (name, kind), column in zip(names.items(), columns, strict=True)}
+        {name: array(column, kind) for (name, kind), column in zip(names.items(), columns, strict=True)}
     )
 
 

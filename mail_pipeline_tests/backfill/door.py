@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import orjson
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mail_pipeline.simulator import Simulator
@@ -23,7 +24,7 @@ class Asked:
     """A request, as far as a hold looks at it."""
 
     operation: str
-    """grants, folders, messages or message."""
+    """grants, or what is asked of a grant: the name of a list, events_import, or what one of it is called."""
     grant_id: str | None
     folder_id: str | None
     page_token: str | None
@@ -41,15 +42,16 @@ class Door:
         self._changed = threading.Condition()
         self._holds: list[tuple[Callable[[Asked], bool], threading.Event]] = []
         self._edits: list[tuple[Callable[[Asked], bool], Edit]] = []
+        self._refusals: list[tuple[Callable[[Asked], bool], Response]] = []
 
-    def arrived(self, operation: str = "messages") -> int:
-        """Return how many requests of an operation have come so far."""
-        return sum(asked.operation == operation for asked in self._arrived)
+    def arrived(self, *operations: str) -> int:
+        """Return how many requests of these operations, of messages unless told, have come so far."""
+        return sum(asked.operation in (operations or ("messages",)) for asked in self._arrived)
 
-    def wait_for(self, count: int, operation: str = "messages") -> None:
-        """Wait until so many requests of an operation have come since the start; fails if they do not."""
+    def wait_for(self, count: int, *operations: str) -> None:
+        """Wait until so many requests of operations have come since the start; fails if they do not."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.arrived(operation) >= count, PATIENCE_SECONDS)
+            assert self._changed.wait_for(lambda: self.arrived(*operations) >= count, PATIENCE_SECONDS)
 
     def hold(self, which: Callable[[Asked], bool]) -> threading.Event:
         """Hold back the requests that `which` picks until the event is set."""
@@ -61,9 +63,17 @@ class Door:
         """Change the answers, where they are 200, to the requests that `which` picks."""
         self._edits.append((which, edit))
 
+    def refuse(self, which: Callable[[Asked], bool], status: int, answer: dict[str, Any]) -> None:
+        """Answer the requests that `which` picks with this, and do not let them through."""
+        self._refusals.append((which, JSONResponse(answer, status)))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             asked = self._note(scope)
+            for which, answer in self._refusals:
+                if which(asked):
+                    await answer(scope, receive, send)
+                    return
             for which, release in self._holds:
                 if which(asked):
                     await asyncio.to_thread(release.wait, PATIENCE_SECONDS)
@@ -75,7 +85,11 @@ class Door:
     def _note(self, scope: Scope) -> Asked:
         _, _, _, *parts = [unquote(part) for part in scope["raw_path"].decode().split("/")]
         query = dict(parse_qsl(scope["query_string"].decode()))
-        operation = "grants" if len(parts) < 2 else "message" if len(parts) > 2 else parts[1]
+        operation = "grants" if len(parts) < 2 else parts[1]
+        if parts[1:3] == ["events", "import"]:
+            operation = "events_import"
+        elif len(parts) > 2:
+            operation = operation.removesuffix("s")
         with self._changed:
             asked = Asked(
                 operation,

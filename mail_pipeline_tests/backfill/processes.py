@@ -15,7 +15,10 @@ _PATIENCE_SECONDS = 120.0
 
 
 class Backfill:
-    """A process that backfills mailboxes of a world; it does not outlive the `with` block."""
+    """A process that backfills mailboxes of a world, or mirrors streams of its grants.
+
+    It does not outlive the `with` block.
+    """
 
     def __init__(self, world: World, keys: Iterable[str], **options: Any) -> None:
         """Start it."""

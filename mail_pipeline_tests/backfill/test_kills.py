@@ -26,8 +26,8 @@ MAILBOXES = (
 )
 PATIENCE_SECONDS = 60.0
 
-Page = tuple[str | None, str | None, str | None]
-"""Grant, folder and cursor: what was asked for."""
+Page = tuple[str | None, ...]
+"""What was asked for, the cursor last; of messages the grant and the folder come before."""
 
 
 @pytest.mark.timeout(600)
@@ -38,38 +38,71 @@ def test_kill_9_at_32_moments_changes_nothing_and_no_stored_page_is_fetched_agai
     door = Door(simulator)
     world = serve(simulator)
     keys = world.register()
-    moments = random.Random(5)
-    hits: Counter[str] = Counter()
-    known, stored, unfinished = 0, set[Page](), 0
-    for number in range(KILLS):
-        with Backfill(world, keys, page_size=4) as process:
-            if number % 3 == 0:
-                wait_until_grown(lambda: len(files(world)), moments.randint(1, 20))
-            elif number % 3 == 1:
-                wait_until_grown(lambda: commits(world), moments.randint(1, 3))
-            else:
-                door.wait_for(door.arrived() + moments.randint(1, 8))
-            time.sleep(moments.choice((0, 0.02, 0.1)))
-            assert process.running
-            process.kill()
-        asked = pages_asked(world)
-        assert not stored.intersection(asked[known:])
-        known, stored = len(asked), pages_stored(world, asked)
-        hits["between fetch and commit"] += not stored.issuperset(asked)
-        hits["inside a commit"] += len(unfinished_files(world)) > unfinished
-        unfinished = len(unfinished_files(world))
+    killed = Killed(world, door, pages_asked, pages_stored)
+    killed.at_random(KILLS, lambda: Backfill(world, keys, page_size=4))
 
     with Backfill(world, keys) as process:
         assert set(process.states().values()) == {"complete"}
 
-    assert not stored.intersection(pages_asked(world)[known:])
+    killed.assert_no_stored_page_was_asked_for_again()
     assert differences(world.stored(), world.served()) == {}
     assert world.orphans() == {}
     assert_steps_are_legal(world)
     assert assert_snapshots_agree(world) >= KILLS
-    assert hits["between fetch and commit"] >= KILLS // 4
-    assert hits["inside a commit"] >= KILLS // 8
-    print(f"{KILLS} kills, {dict(hits)}; {len(stored)} pages were stored by then")
+    assert killed.hits["between fetch and commit"] >= KILLS // 4
+    assert killed.hits["inside a commit"] >= KILLS // 8
+
+
+class Killed:
+    """Kills one process after another at moments of a seed's choosing."""
+
+    def __init__(
+        self,
+        world: World,
+        door: Door,
+        asked: Callable[[World], list[Page]],
+        stored: Callable[[World, list[Page]], set[Page]],
+        *operations: str,
+    ) -> None:
+        """Take how to tell the pages asked for so far, and those of them that are stored.
+
+        `operations` are those that pages are asked for with: messages, unless told.
+        """
+        self.hits: Counter[str] = Counter()
+        """How often a kill hit which moment."""
+        self._world = world
+        self._door = door
+        self._operations = operations
+        self._pages_asked = asked
+        self._pages_stored = stored
+        self._known = 0
+        self._stored = set[Page]()
+
+    def at_random(self, kills: int, start: Callable[[], Backfill]) -> None:
+        """Start so many processes and kill each; what was stored before is not asked for again."""
+        world, moments, unfinished = self._world, random.Random(5), 0
+        for number in range(kills):
+            with start() as process:
+                if number % 3 == 0:
+                    wait_until_grown(lambda: len(files(world)), moments.randint(1, 20))
+                elif number % 3 == 1:
+                    wait_until_grown(lambda: commits(world), moments.randint(1, 3))
+                else:
+                    so_far = self._door.arrived(*self._operations)
+                    self._door.wait_for(so_far + moments.randint(1, 8), *self._operations)
+                time.sleep(moments.choice((0, 0.02, 0.1)))
+                assert process.running
+                process.kill()
+            self.assert_no_stored_page_was_asked_for_again()
+            asked = self._pages_asked(world)
+            self._known, self._stored = len(asked), self._pages_stored(world, asked)
+            self.hits["between fetch and commit"] += not self._stored.issuperset(asked)
+            self.hits["inside a commit"] += len(unfinished_files(world)) > unfinished
+            unfinished = len(unfinished_files(world))
+        print(f"{kills} kills, {dict(self.hits)}; {len(self._stored)} pages were stored by then")
+
+    def assert_no_stored_page_was_asked_for_again(self) -> None:
+        assert not self._stored.intersection(self._pages_asked(self._world)[self._known :])
 
 
 def wait_until_grown(count: Callable[[], int], by: int) -> None:

@@ -52,7 +52,7 @@ def units(world: World) -> int:
     """Return what the ledger says was spent, which is what the API charged."""
     spent = sum(row["quota_units"] for row in world.ledger().values())
     charged = sum(
-        LIMITS.google_units(each.operation, each.count)
+        LIMITS.google_units(each.operation, each.count) or 0
         for each in world.simulator.requests
         if each.grant_id == world.grant_id("google") and each.operation in {"messages", "message"}
     )

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 import mail_pipeline
-from benchmarks import commit_growth, landing
+from benchmarks import commit_growth, directory, landing
 from benchmarks.mail import Mailbox, letters
 from benchmarks.processes import run, serving
 
@@ -102,3 +102,12 @@ def test_commit_growth_compares_an_empty_lake_with_a_full_one(tmp_path):
     assert all(0 < each.p50 <= each.p95 for each in figures)
     assert [each.p50_ratio for each in figures[:2]] == [1, 1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_directory_mirrors_contacts_and_events_of_many_calendars_exactly(tmp_path):
+    figures = directory.measure(200, 200, 6, tmp_path)
+    assert [(each.stream, each.provider, each.exact) for each in figures] == [
+        (stream, provider, True) for stream in ("contacts", "events") for provider in ("google", "microsoft")
+    ]
+    assert all(each.records for each in figures)
+    assert len(directory.table(figures).splitlines()) == 2 + len(figures)

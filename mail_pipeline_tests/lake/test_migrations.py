@@ -8,7 +8,7 @@ from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.attachment_tables import ATTACHMENT_TABLES
 from mail_pipeline.lake.connection import attach, connect, open_duckdb
-from mail_pipeline.lake.mart_tables import MART_TABLES, MART_VIEWS
+from mail_pipeline.lake.mart_tables import MART_TABLES
 from mail_pipeline.lake.migrations import migrate, version_of
 from mail_pipeline.lake.stream_tables import STREAM_TABLES
 from mail_pipeline.lake.writer import Lake
@@ -81,27 +81,41 @@ def shape(data: Path) -> dict[str, list[tuple[str, str]]]:
         }
 
 
-def make_first_version(data: Path) -> None:
-    """Turn an empty lake into one as the first version made it, with a message in it."""
+NEW_IN_3 = (*STREAM_TABLES, *ATTACHMENT_TABLES, *MART_TABLES)
+BACK: dict[int, tuple[str, ...]] = {
+    2: (
+        *(f"DROP TABLE {table.name}" for table in NEW_IN_3),
+        *(
+            f"ALTER TABLE checkpoints DROP COLUMN {name}"
+            for name in ("stream", *(f"planned_{what}" for what in ("messages", "pages", "units", "seconds")))
+        ),
+        "ALTER TABLE checkpoints RENAME COLUMN scope TO folder_id",
+    ),
+    1: (*(f"DROP TABLE {name}" for name in LIVE), "ALTER TABLE all_messages DROP COLUMN remains"),
+}
+"""What makes a lake of each version out of one of the next."""
+
+
+def make_older(data: Path, version: int) -> None:
+    """Turn an empty lake into one as an older version made it, with a message and a checkpoint in it."""
     with open_duckdb() as connection:
         attach(connection, data, read_only=False)
-        for view in MART_VIEWS:
+        for view in schema.VIEWS:
             connection.execute(f"DROP VIEW {view.name}")
-        for name in (*LIVE, *(table.name for table in MART_TABLES)):
-            connection.execute(f"DROP TABLE {name}")
-        for table in (*ATTACHMENT_TABLES, *STREAM_TABLES):
-            connection.execute(f"DROP TABLE {table.name}")
-        connection.execute("ALTER TABLE checkpoints RENAME COLUMN scope TO folder_id")
-        for name in ("stream", *(f"planned_{what}" for what in ("messages", "pages", "units", "seconds"))):
-            connection.execute(f"ALTER TABLE checkpoints DROP COLUMN {name}")
-        connection.execute("ALTER TABLE all_messages DROP COLUMN remains")
+        for older in range(schema.VERSION - 1, version - 1, -1):
+            for statement in BACK[older]:
+                connection.execute(statement)
         connection.execute("INSERT INTO all_messages (grant_id, id, subject) VALUES ('g', 'm', 'Old')")
         for number, address in enumerate(OLD):
             connection.execute(
                 "INSERT INTO message_participants VALUES ('g', 'm', 'to', ?, '', ?, ?, ?)",
                 [number, address, address, address.rpartition("@")[2]],
             )
-        connection.execute("UPDATE schema_versions SET version = 1")
+        connection.execute(
+            "INSERT INTO checkpoints (partition_key, grant_id, folder_id, version) "
+            "VALUES ('g:F', 'g', 'F', 1)"
+        )
+        connection.execute("UPDATE schema_versions SET version = ?", [version])
 
 
 OLD = (
@@ -113,19 +127,23 @@ OLD = (
 )
 
 
-def test_a_lake_of_the_first_version_becomes_one_of_this_with_all_that_is_in_it(data: Path):
+@pytest.mark.parametrize("version", BACK)
+def test_a_lake_of_an_older_version_becomes_one_of_this_with_all_that_is_in_it(data: Path, version: int):
     new = shape(data)
-    make_first_version(data)
+    make_older(data, version)
     with connect(data) as connection:
-        assert version_of(connection) == 1
+        assert version_of(connection) == version
 
     with Lake(data) as lake:
-        versions = list(lake.column("SELECT version FROM schema_versions ORDER BY version"))
-        assert versions == list(range(1, schema.VERSION + 1))
+        passed = list(lake.column("SELECT version FROM schema_versions ORDER BY version"))
+        assert passed == list(range(version, schema.VERSION + 1))
         assert list(lake.column("SELECT subject FROM messages")) == ["Old"]
-        assert [each for name in LIVE for each in lake.column(f"SELECT count(*) FROM {name}")] == [0] * 6
         now = lake.table("SELECT address_canonical, domain FROM message_participants ORDER BY position")
         assert [tuple(row.values()) for row in now.to_pylist()] == [canonical(address) for address in OLD]
+        kept = lake.table("SELECT partition_key, scope, stream FROM checkpoints").to_pylist()
+        assert kept == [{"partition_key": "g:F", "scope": "F", "stream": "messages"}]
+        added = (*LIVE, *(table.name for table in NEW_IN_3))
+        assert {count for name in added for count in lake.column(f"SELECT count(*) FROM {name}")} == {0}
 
     # Rows are appended by position, so the order of the columns counts.
     assert shape(data) == new

@@ -232,11 +232,6 @@ def test_whatever_lands_is_dealt_with_and_named(knowing: Path, bodies: list[byte
 
 
 KEPT = {
-    **{f"contact.{what}": f"contact.{what}" for what in ("updated", "deleted")},
-    **{f"calendar.{what}": f"calendar.{what}" for what in ("created", "updated", "deleted")},
-    "event.created": "event.created",
-    "event.updated.transformed": "event.updated",
-    "event.deleted": "event.deleted",
     **{kind: kind for kind in ("thread.replied", "thread.replied.legacy", "message.opened")},
     **{
         kind: kind
@@ -256,6 +251,30 @@ def test_what_no_table_takes_is_kept_and_counted(knowing: Path) -> None:
     assert told == [(kind, trigger, f"of {kind}", "kept") for kind, trigger in KEPT.items()]
     assert all(reason for _, reason in outcomes(knowing))
     assert waiting(knowing) == []
+
+
+TAKEN = (
+    *(f"contact.{what}" for what in ("updated", "deleted")),
+    *(f"calendar.{what}" for what in ("created", "updated", "deleted")),
+    *("event.created", "event.updated.transformed", "event.deleted"),
+)
+
+
+def test_what_is_said_of_contacts_calendars_and_events_is_applied(knowing: Path) -> None:
+    land(knowing, [envelope(kind, NOW, id=kind, calendar_id="k", title="t", name="n") for kind in TAKEN])
+    report = apply_offline(knowing)
+
+    assert report.count("applied") == len(TAKEN)
+    assert report.touched.keys() == {"contact", "calendar", "event"}
+    assert {grant_id for by_grant in report.touched.values() for grant_id in by_grant} == {GRANT}
+    for table, kind in (("contacts", "contact"), ("calendars", "calendar"), ("events", "event")):
+        own = {each for each in TAKEN if each.startswith(kind)}
+        assert {identity for (identity,) in ask(knowing, f"SELECT id FROM all_{table}")} == own
+        shown = {identity for (identity,) in ask(knowing, f"SELECT id FROM {table}")}
+        assert shown == {each for each in own if not each.endswith("deleted")}
+    # What an update leaves out of a record that is new to the lake has to be asked for.
+    whole = [(each.partition(".")[0], each, "partial") for each in TAKEN if "updated" in each]
+    assert sorted(waiting(knowing)) == sorted(whole)
 
 
 def test_an_unknown_grants_mail_is_applied_once_the_grant_is_known(data: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from mail_pipeline.sync.reconcile import reconcile
 from mail_pipeline_tests.backfill.test_kills import commits, files
 from mail_pipeline_tests.backfill.world import Identity, Mail
 from mail_pipeline_tests.live.world import SECRET, LiveWorld, receiving
+from mail_pipeline_tests.streams.mirroring import Key, mirror_all, served, stored, wrong
 
 STEPS = int(os.environ.get("MAIL_PIPELINE_TEST_STEPS", "2000"))
 SEED = int(os.environ.get("MAIL_PIPELINE_TEST_SEED", "1"))
 SETTLED_EVERY = 1_000
 PROVIDERS = ("google", "microsoft", "ews", "imap")
+STREAMS = ("contacts", "calendars", "events")
 DISORDER = Disorder(
     seed=SEED,
     reorder=0.7,
@@ -45,12 +48,15 @@ WEIGHTS = {
     "kill an apply": 3,
     "backfill": 4,
     "reconcile": 1,
+    "mirror": 2,
     "stop or start the receiver": 8,
     "expire or reauthenticate": 8,
 }
 LOST = {"exhausted", "stopped", "refused", "dropped"}
 CONTENT = {"subject", "snippet", "body"}
 HOUR = 3_600.0
+SINCE = datetime(2020, 1, 1, tzinfo=UTC)
+"""Before all events: Microsoft's calendars take a request for each five years."""
 
 
 class Life:
@@ -64,11 +70,13 @@ class Life:
         self._chance = chance
         self._receiver = receiver
         self._receives = True
-        self._changes = self._simulator.provider.live(seed=chance.randrange(10**6))
+        self._changes = self._simulator.provider.live(
+            seed=chance.randrange(10**6), streams=("messages", *STREAMS)
+        )
         self._expired: dict[str, float] = {}
         """Since when, by the simulator's clock."""
         self._unheard: set[Identity] = set()
-        """Messages of which a change was never told, or may not have been."""
+        """Messages, contacts, calendars and events of which a change was never told, or may not have been."""
 
     def step(self) -> None:
         """Do one thing, chosen by its weight."""
@@ -86,6 +94,7 @@ class Life:
         self._apply_all()
         untold = self._untold()
         assert {key: what for key, what in self._differences().items() if key not in untold} == {}
+        assert self._wrong(heard_of=True) == {}
         report = reconcile(self._world.settings())
         assert report.succeeded, report
         assert {
@@ -99,6 +108,10 @@ class Life:
         self._world.backfill(full_resync=True)
         self._apply_all()
         assert self._differences() == {}
+        mirror_all(self._world, *STREAMS, since=SINCE)
+        mirror_all(self._world, *STREAMS, since=SINCE, full_resync=True)
+        self._apply_all()
+        assert self._wrong() == {}
         self._unheard.clear()
 
     def _live(self) -> None:
@@ -138,6 +151,16 @@ class Life:
     def _reconcile(self) -> None:
         reconcile(self._world.settings())
 
+    def _mirror(self) -> None:
+        mirror_all(
+            self._world,
+            self._chance.choice(STREAMS),
+            since=SINCE,
+            full_resync=self._chance.random() < 0.7,
+            max_pages=self._chance.choice((1, None)),
+            page_size=10,
+        )
+
     def _stop_or_start_the_receiver(self) -> None:
         if not self._receives:
             self._start_receiver()
@@ -160,6 +183,7 @@ class Life:
             if not webhook.receives:
                 # It failed for so long that nothing more was posted to it, whatever happened.
                 self._unheard |= self._world.served().keys() | self._world.stored().keys()
+                self._unheard |= self._beside_mail()
             self._simulator.webhooks.update(webhook.id, {"webhook_url": address, "status": "active"})
 
     def _expire_or_reauthenticate(self) -> None:
@@ -198,6 +222,7 @@ class Life:
             # Too late for what was missed to be sent after all.
             self._unheard |= {(grant_id, message["id"]) for message in self._simulator.truth(grant_id)}
             self._unheard |= {key for key in self._world.stored() if key[0] == grant_id}
+            self._unheard |= {key for key in self._beside_mail() if key[0] == grant_id}
             self.done["expired for long"] += 1
         self._simulator.provider.reauthenticate(grant_id)
 
@@ -223,6 +248,29 @@ class Life:
         old = {(grant_id, identity) for grant_id, identity, date in rows if date is None or date < oldest}
         return self._unheard | {key for key in old if key[0] in silent}
 
+    def _beside_mail(self) -> set[Identity]:
+        """Return grant and id of every contact, calendar and event there is on either side."""
+        found = [both(self._world, stream) for stream in STREAMS for both in (stored, served)]
+        return {(key[0], key[-1]) for keys in found for key in keys}
+
+    def _wrong(self, *, heard_of: bool = False) -> dict[Key, Any]:
+        """Return in what contacts, calendars and events differ, where `heard_of` only those all told of."""
+        found: dict[Key, Any] = {}
+        for stream in STREAMS:
+            ours, theirs = stored(self._world, stream), served(self._world, stream)
+            if heard_of:
+                ours, theirs = (
+                    {
+                        key: record
+                        for key, record in records.items()
+                        # An event goes and comes with its calendar.
+                        if not any((key[0], identity) in self._unheard for identity in key[1:])
+                    }
+                    for records in (ours, theirs)
+                )
+            found |= wrong(ours, theirs)
+        return found
+
     def _differences(self) -> dict[Identity, Any]:
         assert self._world.orphans() == {}
         stored, served = self._world.stored(), self._world.served()
@@ -245,7 +293,13 @@ def difference(ours: Mail | None, theirs: Mail | None) -> Any:
 def lives(data: Path) -> Iterator[Life]:
     """Give a life of one mailbox of each kind, all of them backfilled."""
     simulator = Simulator(
-        Fleet.generate(SEED, [MailboxSpec(name, messages=50, body_mean=300) for name in PROVIDERS]),
+        Fleet.generate(
+            SEED,
+            [
+                MailboxSpec(name, messages=50, body_mean=300, contacts=12, calendars=3, events=20)
+                for name in PROVIDERS
+            ],
+        ),
         limits=Limits.off(),
         webhook_secret=SECRET,
         clock=SimulatedClock(),
@@ -260,6 +314,7 @@ def lives(data: Path) -> Iterator[Life]:
         world.subscribe()
         world.register()
         world.backfill()
+        mirror_all(world, *STREAMS, since=SINCE)
         yield Life(world, receiver, random.Random(SEED))
 
 

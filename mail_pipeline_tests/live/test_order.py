@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -264,11 +264,15 @@ def test_any_order_repetition_and_split_of_what_is_learned_ends_in_equal_tables(
         assert found[grant_id] == contents_of([observed(fact) for fact in in_time])
 
 
-def in_parts(history: Sequence[Fact], chance: random.Random) -> list[list[Fact]]:
+AnyFact = TypeVar("AnyFact", bound=tuple[Any, ...])
+"""Of any stream: how it was learned comes first."""
+
+
+def in_parts(history: Sequence[AnyFact], chance: random.Random) -> list[list[AnyFact]]:
     """Return a history in any order, some of it twice, in parts of one kind that are stored in one go."""
     shuffled = [*history, *(fact for fact in history if chance.random() < 0.4)]
     chance.shuffle(shuffled)
-    parts: list[list[Fact]] = []
+    parts: list[list[AnyFact]] = []
     for fact in shuffled:
         if parts and kind_of(parts[-1][0]) == kind_of(fact) and chance.random() < 0.5:
             parts[-1].append(fact)
@@ -305,8 +309,9 @@ def learn(
         future.result()
 
 
-def kind_of(fact: Fact) -> str:
-    return fact[0] if fact[0] in {"page", "get"} else "notification"
+def kind_of(fact: tuple[Any, ...]) -> str:
+    way: str = fact[0]
+    return way if way in {"page", "get"} else "notification"
 
 
 def told_of(fact: Fact, grant_id: str) -> dict[str, Any]:

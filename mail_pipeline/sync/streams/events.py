@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from mail_pipeline.addresses import canonical
@@ -25,11 +26,15 @@ _AHEAD = 5 * 365 * _DAY
 """How far ahead events are listed; Microsoft's window of 1,825 days is as long."""
 _WINDOWS: Mapping[str, int] = {"microsoft": 1_824 * _DAY, "icloud": 179 * _DAY}
 """Longest time between start and end, by provider: a day less than allowed, by which windows overlap."""
+_FIRST_SECOND = -62_135_596_800
+"""0001-01-01 UTC: series such as birthdays began before 1970."""
 _OVERLAP = _DAY
 """An event on the edge of two windows must be in one of them, whether bounds count or not."""
 _IMPORTED = frozenset({"google"})
 """Providers listed by /events/import, which is made for it and gives 500 at once (Microsoft's is a beta)."""
 _IMPORT_PAGE = 500
+_WITHOUT_CANCELLED = frozenset({"icloud", "ews"})
+"""Providers that answer 400 where cancelled events are asked for."""
 
 
 class _EventStream(RecordStream):
@@ -37,9 +42,9 @@ class _EventStream(RecordStream):
 
     def begin(self, position: Position) -> Position:
         """Begin with the newest window."""
-        return (
-            position if position.before is not None else replace(position, before=int(time.time()) + _AHEAD)
-        )
+        if position.before is not None:
+            return position
+        return replace(position, before=max(int(time.time()) + _AHEAD, position.since or 0))
 
     def following(self, part: Slice, position: Position) -> Position | None:
         """Go on with the window before, back to `since` or 1970."""
@@ -63,7 +68,7 @@ class _EventStream(RecordStream):
             "start": self._start(part, position),
             "end": position.before + _OVERLAP,
         }
-        if part.provider == "microsoft":
+        if part.provider not in _IMPORTED | _WITHOUT_CANCELLED:
             asked["show_cancelled"] = "true"
         return asked
 
@@ -90,7 +95,7 @@ def _when(name: str, value: Any) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise Unreadable(f"{name}: expected an object, got something else")
     for key in ("time", "start_time", "end_time"):
-        read_seconds(f"{name}.{key}", value.get(key))
+        read_seconds(f"{name}.{key}", value.get(key), least=_FIRST_SECOND)
     for key in ("date", "start_date", "end_date"):
         _midnight(f"{name}.{key}", value.get(key))
     for key in ("timezone", "start_timezone", "end_timezone"):
@@ -155,7 +160,11 @@ EVENTS = _EventStream(
     largest_page=200,
     # Its scopes are the calendars that the lake knows of the grant.
     scopes=lambda _: (),
-    readers={"when": _when, "participants": read_objects, "original_start_time": read_seconds},
+    readers={
+        "when": _when,
+        "participants": read_objects,
+        "original_start_time": partial(read_seconds, least=_FIRST_SECOND),
+    },
     values={
         "all_day": _all_day,
         "starts_at": _first("start_time", "time", "start_date", "date"),

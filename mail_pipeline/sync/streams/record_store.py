@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.table import Table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
@@ -140,7 +141,7 @@ class RecordStore:
     def _keys(self, keys: Iterable[Key], columns: tuple[str, ...]) -> pa.Table:
         values = list(zip(*keys, strict=True)) or [()] * len(columns)
         return pa.table(
-            {name: pa.array(column, pa.string()) for name, column in zip(columns, values, strict=True)}
+            {name: array(column, pa.string()) for name, column in zip(columns, values, strict=True)}
         )
 
     def _states(self, wanted: Collection[tuple[str, str]]) -> dict[Key, MessageState]:
