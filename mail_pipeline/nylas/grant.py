@@ -6,11 +6,13 @@ from types import TracebackType
 
 from mail_pipeline.nylas.calls import Caller, Request
 from mail_pipeline.nylas.errors import MalformedPage, NotFound
+from mail_pipeline.nylas.native_search import refused_beside_search
 from mail_pipeline.nylas.pacing import Limits, Pace
 from mail_pipeline.nylas.page_size import PageSize
 from mail_pipeline.nylas.pages import Page
 from mail_pipeline.nylas.redaction import shown_grant
 from mail_pipeline.nylas.transport import Transport, encoded
+from mail_pipeline.nylas.view import EVERYTHING, View
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class MessageQuery:
     received_before: int | None = None
     select: tuple[str, ...] = ()
     """Top-level fields to fetch; empty: all."""
+    search_query_native: str | None = None
+    """A search in the provider's own language; not every provider takes every bound beside it."""
 
     def __post_init__(self) -> None:
         """Refuse what the API would answer with 400, or worse, with more than was asked for."""
@@ -34,6 +38,14 @@ class MessageQuery:
             raise ValueError("folder_id is empty: the API would list the whole mailbox; use None for that")
         if self.query_imap and self.folder_id is None:
             raise ValueError("query_imap lists one folder: give its folder_id")
+        if self.search_query_native == "":
+            raise ValueError("search_query_native is empty: use None to list without a search")
+
+    def check(self, provider: str) -> None:
+        """Raise ValueError naming what this provider does not take beside a search (reference: 3.1)."""
+        refused = refused_beside_search(provider, self.parameters()) if self.search_query_native else ()
+        if refused:
+            raise ValueError(f"{provider} takes no {' and no '.join(refused)} beside search_query_native")
 
     def parameters(self) -> dict[str, str | int]:
         """Return the query's URL parameters, not yet encoded."""
@@ -43,6 +55,7 @@ class MessageQuery:
             "received_after": self.received_after,
             "received_before": self.received_before,
             "select": ",".join(self.select) or None,
+            "search_query_native": self.search_query_native,
         }
         return {name: value for name, value in asked.items() if value is not None}
 
@@ -56,15 +69,19 @@ class GrantClient:
     def __init__(
         self,
         grant_id: str,
+        provider: str,
         *,
         transport: Transport,
         caller: Caller,
         pace: Pace,
         page_size: PageSize,
         limits: Limits,
+        view: View = EVERYTHING,
     ) -> None:
         """Take over `transport`; `pace` and `page_size` are the grant's own and outlive this client."""
         self.pace = pace
+        self._provider = provider
+        self._view = view
         self._path = f"/v3/grants/{encoded(grant_id)}"
         self._shown_path = f"/v3/grants/{shown_grant(grant_id)}"
         self._transport = transport
@@ -93,9 +110,13 @@ class GrantClient:
         """Return one page of messages, from the start or from where `cursor` says.
 
         `limit` may only make pages smaller than the provider allows; they also shrink by themselves
-        to suit a quota or a slow provider. Raises CursorRejected if the cursor is not accepted.
+        to suit a quota or a slow provider. Raises CursorRejected if the cursor is not accepted, and
+        ValueError for a query that the provider would refuse.
         """
-        return self._list("/messages", query.parameters(), cursor, limit, lists_messages=True)
+        query = self._view.query(query)
+        query.check(self._provider)
+        page = self._list("/messages", query.parameters(), cursor, limit, lists_messages=True)
+        return self._view.page("message", page, self, listed_in=query.folder_id if query.query_imap else None)
 
     def message(self, message_id: str, *, folder_id: str | None = None, query_imap: bool = False) -> Page:
         """Return one message as a page of one record. Raises NotFound if it is not there.
@@ -109,6 +130,8 @@ class GrantClient:
         asked: dict[str, str | int] = {"in": folder_id} if folder_id else {}
         if query_imap:
             asked["query_imap"] = "true"
+        if select := self._view.select("message"):
+            asked["select"] = ",".join(select)
         request = Request(
             path=f"{self._path}/messages/{encoded(message_id)}",
             shown_path=f"{self._shown_path}/messages/<message>",
@@ -117,7 +140,8 @@ class GrantClient:
             cost=self.pace.cost(1),
             interval=self._limits.item_interval,
         )
-        return self._caller.fetch(lambda: request)
+        listed_in = folder_id if query_imap else None
+        return self._view.page("message", self._caller.fetch(lambda: request), self, listed_in=listed_in)
 
     def close(self) -> None:
         """Close this grant's connections."""
