@@ -12,8 +12,8 @@ from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.sync.listing import BackfillOptions
 from mail_pipeline.sync.partition_keys import split
+from mail_pipeline.sync.position import BackfillOptions
 
 
 @click.command("backfill", short_help="Fetch mailboxes to their first message.")

@@ -16,7 +16,7 @@ from mail_pipeline.cli.terminal import counted, duration, explained, notes
 from mail_pipeline.cli.workplace import Workplace
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import connect
-from mail_pipeline.sync.listing import BackfillOptions
+from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress
 
 _NAMED = 20

@@ -3,12 +3,16 @@
 from mail_pipeline.lake.table import GRANT_ID, MESSAGE_ID, OBSERVED_AT, Table, columns
 
 CHECKPOINT_COLUMNS = columns(
-    ("partition_key", "VARCHAR", "The partition: GRANT, GRANT/FOLDER or GRANT/@recent."),
+    (
+        "partition_key",
+        "VARCHAR",
+        "What it is of: a partition of messages, else STREAM:GRANT or STREAM:GRANT:SCOPE.",
+    ),
     ("version", "BIGINT", "Grows by one with each checkpoint of the partition; the newest counts."),
     ("fence", "BIGINT", "Fencing number of the lease it was written under."),
     GRANT_ID,
-    ("folder_id", "VARCHAR", "True id of the folder; null where one pass covers the grant."),
-    ("state", "VARCHAR", "registered, listing, complete, paused or failed."),
+    ("scope", "VARCHAR", "Folder, calendar or source of contacts; null where one list covers the grant."),
+    ("state", "VARCHAR", "registered, listing, complete, skipped, paused or failed."),
     ("pass", "INTEGER", "How many times the mailbox has been listed from its top."),
     ("cursor", "VARCHAR", "Cursor of the next page to fetch; null before the first and after the last."),
     ("listed_before", "TIMESTAMPTZ", "Upper bound the list in progress was asked with; null for none."),
@@ -30,6 +34,7 @@ CHECKPOINT_COLUMNS = columns(
     ("next_step", "VARCHAR", "What to do about it."),
     ("until", "TIMESTAMPTZ", "A paused mailbox is tried again after this."),
     ("updated_at", "TIMESTAMPTZ", "When this checkpoint was written."),
+    ("stream", "VARCHAR", "messages, contacts, calendars, events or provider_threads."),
 )
 
 BOOKS = (
@@ -44,7 +49,7 @@ BOOKS = (
         columns(
             GRANT_ID,
             ("partition_key", "VARCHAR", "Partition whose page it was on."),
-            ("object", "VARCHAR", "message, folder, grant, or notification for one of the landing table."),
+            ("object", "VARCHAR", "message, folder, contact, event, …, or notification for one that landed."),
             ("object_id", "VARCHAR", "Its id, where that could be read; the number of a notification."),
             ("reason", "VARCHAR", "The field, what was expected and what came."),
             ("stored", "BOOLEAN", "True where the record was stored after a repair, false where it was not."),
@@ -73,11 +78,19 @@ BOOKS = (
         "fetches",
         "What is still to be asked of the API, since a notification or a sweep did not say all.",
         columns(
-            ("object", "VARCHAR", "message, folders (of a grant) or grants (of the application)."),
+            (
+                "object",
+                "VARCHAR",
+                "message, contact, calendar, event, folders (of a grant) or grants (of all).",
+            ),
             ("grant_id", "VARCHAR", "The grant; null for grants."),
-            ("object_id", "VARCHAR", "The message; null for the others."),
-            ("folder_id", "VARCHAR", "Folder to look in, for mail older than what Nylas keeps of IMAP."),
-            ("reason", "VARCHAR", "truncated, no body, partial, disputed, changed, unknown or missing."),
+            ("object_id", "VARCHAR", "The message, contact, calendar or event; null for the others."),
+            ("folder_id", "VARCHAR", "Folder to look in, for old IMAP mail; the calendar of an event."),
+            (
+                "reason",
+                "VARCHAR",
+                "truncated, no body, no calendar, partial, disputed, changed, unknown or missing.",
+            ),
             (
                 "not_before",
                 "TIMESTAMPTZ",

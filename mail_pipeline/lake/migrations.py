@@ -6,15 +6,23 @@ import duckdb
 
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import schema
+from mail_pipeline.lake.stream_tables import STREAM_TABLES
 from mail_pipeline.lake.transaction import Transaction
 
 _LIVE = ("notifications", "fetches", "written_beside", "webhooks", "gaps", "reconciliations")
+
+_STREAMS = (
+    "ALTER TABLE checkpoints RENAME COLUMN folder_id TO scope",
+    "ALTER TABLE checkpoints ADD COLUMN stream VARCHAR DEFAULT 'messages'",
+    *(line for table in STREAM_TABLES for line in table.ddl()),
+)
 
 STEPS: Mapping[int, Sequence[str]] = {
     2: (
         "ALTER TABLE all_messages ADD COLUMN remains VARCHAR",
         *(line for name in _LIVE for line in schema.TABLES[name].ddl()),
     ),
+    3: (*_STREAMS,),
 }
 """For each version after the first, the statements that lead to it from the one before."""
 

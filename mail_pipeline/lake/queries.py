@@ -46,6 +46,44 @@ WHERE m.grant_id = $grant
 Not those that may have been on it unreadable: a record without a readable id may be any of them.
 """
 
+_UNREAD = """
+    AND NOT EXISTS (
+        SELECT 1 FROM dead_letters d
+        WHERE d.partition_key = $partition AND NOT d.stored AND d.observed_at >= to_timestamp($began)
+            AND coalesce(d.object_id, t.id) = t.id
+    )
+"""
+"""Not those that a pass may have shown unreadable: a record without a readable id may be any of them."""
+
+_MISSED = """
+    t.grant_id = $grant AND t.deleted_at IS NULL AND t.observed_at < to_timestamp($began)
+"""
+
+MISSED_CONTACTS = f"""
+SELECT t.id FROM all_contacts t
+WHERE {_MISSED} AND t.source IS NOT DISTINCT FROM $scope {_UNREAD}
+"""
+
+MISSED_CALENDARS = f"""
+SELECT t.id FROM all_calendars t
+WHERE {_MISSED} {_UNREAD}
+"""
+
+MISSED_THREADS = f"""
+SELECT t.id FROM all_provider_threads t
+WHERE {_MISSED} {_UNREAD}
+"""
+
+MISSED_EVENTS = f"""
+SELECT t.id FROM all_events t
+WHERE {_MISSED} AND t.calendar_id = $scope
+    AND ($since::BIGINT IS NULL OR coalesce(t.ends_at, t.starts_at) >= to_timestamp($since::BIGINT)) {_UNREAD}
+"""
+
+GRANT_CALENDAR_IDS = "SELECT id FROM calendars WHERE grant_id = ? ORDER BY id"
+
+GRANT_CALENDARS = "SELECT id, name FROM calendars WHERE grant_id = ? ORDER BY id"
+
 MESSAGE_COPIES = """
 SELECT coalesce(sum(copies), 0)::BIGINT, count_if(copies > 1)
 FROM (SELECT count(*) AS copies FROM all_messages GROUP BY grant_id, id)
@@ -65,7 +103,9 @@ NEWEST_BESIDE = "SELECT coalesce(max(batch), 0) FROM written_beside"
 BESIDE_SINCE = "SELECT batch, grant_id, message_id FROM written_beside WHERE batch > ?"
 
 KNOWN_GRANTS = """
-SELECT id, provider, status, per_folder, deleted_at IS NOT NULL AS gone FROM all_grants
+SELECT id, provider, status, per_folder, deleted_at IS NOT NULL AS gone,
+    epoch(returned_at)::BIGINT AS returned_at
+FROM all_grants
 """
 
 APPLIED_UP_TO = "SELECT coalesce(max(number), 0) FROM notifications"
@@ -89,6 +129,8 @@ WHERE outcome = 'dead' AND reason = ? ORDER BY number
 """
 """Dead notifications of grants that are known by now."""
 
+KEPT_FOR_A_TABLE = "SELECT number FROM notifications WHERE outcome = 'kept' AND reason = ? ORDER BY number"
+
 FORGET_NOTIFICATIONS = """
 DELETE FROM notifications USING replayed WHERE notifications.number = replayed.number
 """
@@ -108,9 +150,13 @@ DELETE FROM fetches USING fetched
 WHERE fetches.object = fetched.object
     AND fetches.grant_id IS NOT DISTINCT FROM fetched.grant_id
     AND fetches.object_id IS NOT DISTINCT FROM fetched.object_id
+    AND (fetches.object <> 'event' OR fetches.folder_id IS NOT DISTINCT FROM fetched.folder_id)
     AND fetches.asked_at <= fetched.asked_at
 """
-"""What was asked for before the request was sent is answered by it; what was asked for later is not."""
+"""What was asked for before the request was sent is answered by it; what was asked for later is not.
+
+A message is asked for once, whatever the folder; an event of each calendar by itself.
+"""
 
 SWEPT_UNKNOWN = """
 SELECT s.id, CASE WHEN NOT bool_or(s.folder_id IS NULL) THEN min(s.folder_id) END FROM swept s

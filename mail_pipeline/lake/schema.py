@@ -4,9 +4,10 @@ The DDL, the comments readers see in DuckDB and the column schemas in the Dagste
 """
 
 from mail_pipeline.lake.books import BOOKS, CHECKPOINT_COLUMNS
+from mail_pipeline.lake.stream_tables import STREAM_TABLES, STREAM_VIEWS
 from mail_pipeline.lake.table import GRANT_ID, MESSAGE_ID, OBSERVED_AT, Column, Table, columns
 
-VERSION = 2
+VERSION = 3
 """Schema version this code writes; a lake of a newer one is refused."""
 
 
@@ -233,6 +234,7 @@ STORED = (
         ),
         sorted_by=("grant_id", "message_id"),
     ),
+    *STREAM_TABLES,
     *BOOKS,
 )
 """The tables, in the order in which they are created."""
@@ -252,6 +254,7 @@ VIEWS = (
         _MAILBOX_COLUMNS,
         select=_MAILBOXES,
     ),
+    *STREAM_VIEWS,
 )
 """What people query where the tables keep more than they want to see."""
 

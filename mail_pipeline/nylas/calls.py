@@ -183,7 +183,7 @@ class Caller:
         )
 
     def _estimate(self, request: Request, envelope: Envelope) -> int:
-        if not self._pace.counts_units:
+        if not self._pace.counts_units or not request.cost:
             return 0
         if request.shape == "object":
             return MESSAGE_UNITS

@@ -39,6 +39,10 @@ class GrantRejected(SkipMailbox):
     """The key works but this grant does not: its owner has to reconnect it."""
 
 
+class NotAllowed(GrantRejected):
+    """The owner of this grant has not allowed what was asked for: a scope is missing."""
+
+
 class NotFound(SkipMailbox):
     """The grant, folder or message does not exist, or no longer."""
 

@@ -14,6 +14,7 @@ from mail_pipeline.nylas.errors import (
     KeyRejected,
     MalformedPage,
     NoAnswer,
+    NotAllowed,
     NotFound,
     NotNylas,
     ProviderUnavailable,
@@ -143,9 +144,10 @@ def refused(
     if status in (404, 410):
         step = "It was deleted or moved, or the grant is gone: run the job refresh_accounts."
         return Failure(NotFound(text, next_step=step))
-    if status in (403, 423):
-        reason = "a permission is missing" if status == 403 else "the account is blocked"
-        return Failure(GrantRejected(f"{text}: {reason}", next_step=RECONNECT_STEP))
+    if status == 403:
+        return Failure(NotAllowed(f"{text}: a permission is missing", next_step=RECONNECT_STEP))
+    if status == 423:
+        return Failure(GrantRejected(f"{text}: the account is blocked", next_step=RECONNECT_STEP))
     step = "The provider behind this grant cannot do this; give Nylas' support the request id."
     return Failure(Unsupported(text, next_step=step))
 

@@ -1,6 +1,6 @@
-"""A grant's folders and messages."""
+"""What a grant has: folders, messages, and records of other kinds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -94,7 +94,7 @@ class GrantClient:
         cursors: set[str] = set()
         cursor: str | None = None
         while True:
-            page = self._list("/folders", {}, cursor, None, lists_messages=False)
+            page = self._list("/folders", {}, cursor, None)
             yield page
             if page.next_cursor is None:
                 return
@@ -143,6 +143,38 @@ class GrantClient:
         listed_in = folder_id if query_imap else None
         return self._view.page("message", self._caller.fetch(lambda: request), self, listed_in=listed_in)
 
+    def records(
+        self,
+        what: str,
+        parameters: Mapping[str, str | int],
+        *,
+        cursor: str | None = None,
+        limit: int | None = None,
+        largest: int,
+        mail: bool = False,
+    ) -> Page:
+        """Return one page of the grant's list `what`, such as "events", at most `largest` records.
+
+        `mail`: it spends from the mailbox's quota, as threads do; calendars and contacts have quotas of their
+        own. Raises CursorRejected if the cursor is not accepted.
+        """
+        return self._list(f"/{what}", dict(parameters), cursor, limit, largest=largest, mail=mail)
+
+    def record(self, what: str, identity: str, parameters: Mapping[str, str | int] | None = None) -> Page:
+        """Return one record of the list `what` as a page. Raises NotFound if it is not there."""
+        if not identity:
+            text = f"GET {self._shown_path}/{what}/<id> needs an id, and it is empty"
+            raise NotFound(text, next_step="A record without id cannot be fetched: leave it out.")
+        request = Request(
+            path=f"{self._path}/{what}/{encoded(identity)}",
+            shown_path=f"{self._shown_path}/{what}/<id>",
+            parameters=dict(parameters or {}),
+            shape="object",
+            cost=0,
+            interval=self._limits.item_interval,
+        )
+        return self._caller.fetch(lambda: request)
+
     def close(self) -> None:
         """Close this grant's connections."""
         self._transport.close()
@@ -164,13 +196,17 @@ class GrantClient:
         cursor: str | None,
         limit: int | None,
         *,
-        lists_messages: bool,
+        lists_messages: bool = False,
+        largest: int | None = None,
+        mail: bool = True,
     ) -> Page:
         if cursor:
             parameters["page_token"] = cursor
 
         def build() -> Request:
             size = self._page_size.limit(limit)
+            if largest is not None:
+                size = min(size, largest)
             if lists_messages:
                 size = self.pace.page_size(size)
             return Request(
@@ -178,7 +214,7 @@ class GrantClient:
                 shown_path=self._shown_path + what,
                 parameters={"limit": size, **parameters},
                 shape="array",
-                cost=self.pace.cost(size),
+                cost=self.pace.cost(size) if mail else 0,
                 interval=self._limits.page_interval,
                 lists_messages=lists_messages,
             )

@@ -21,13 +21,12 @@ from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
-from mail_pipeline.sync.beside import write_beside
-from mail_pipeline.sync.fetches import MESSAGE, PARTIAL, Fetch, disputes, fetch_rows
+from mail_pipeline.sync.beside import store_beside
+from mail_pipeline.sync.fetches import PARTIAL, Fetch, fetch_rows
 from mail_pipeline.sync.fetching import Fetcher
 from mail_pipeline.sync.leases import Leases
-from mail_pipeline.sync.planning import UNKNOWN_GRANT, plan_batch
+from mail_pipeline.sync.planning import NO_TABLE, UNKNOWN_GRANT, plan_batch
 from mail_pipeline.sync.rows import arrow_table
-from mail_pipeline.sync.storing import MessageStore
 
 LEASE = "@notifications"
 """Whoever applies holds this lease, in the place of a grant's."""
@@ -85,11 +84,16 @@ class ApplyReport:
     applied_up_to: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many notifications by (outcome, trigger)."""
-    messages: Counter[str] = field(default_factory=Counter)
-    """How many messages were touched, by grant."""
+    touched: dict[str, Counter[str]] = field(default_factory=dict)
+    """How many objects were touched, by what one of them is called and by grant."""
     fetched: int = 0
     waiting: int = 0
     """Requests that are still to be made, since their grant or the API is out of reach."""
+
+    @property
+    def messages(self) -> Counter[str]:
+        """Return how many messages were touched, by grant."""
+        return self.touched.get("message", Counter())
 
     def count(self, outcome: str) -> int:
         """Return how many notifications had this outcome."""
@@ -126,7 +130,7 @@ def apply(
             done, waiting = fetcher.work()
             applier.report.fetched += done
             applier.report.waiting = waiting
-            if not done and not applier.retry_unknown_grants() and not applier.behind:
+            if not done and not applier.retry() and not applier.behind:
                 tidy_after(lake, "notifications", _TIDY_FILES)
                 return applier.report
 
@@ -180,9 +184,14 @@ class _Applier:
             reached = batch[-1].number
             self._apply([each for each in batch if each.number <= self.applied_up_to], again=True)
 
-    def retry_unknown_grants(self) -> bool:
-        """Apply what was dead for an unknown grant that is known now; tell whether there was any."""
+    def retry(self) -> bool:
+        """Apply what could not be before and can now; tell whether there was any.
+
+        That is what was dead for an unknown grant that is known by now, and what an older version kept for
+        want of a table.
+        """
         numbers = list(self._lake.column(queries.OF_UNKNOWN_GRANTS, [UNKNOWN_GRANT]))
+        numbers += self._lake.column(queries.KEPT_FOR_A_TABLE, [NO_TABLE])
         return bool(numbers) and self._again(numbers)
 
     def _again(self, numbers: Sequence[int]) -> bool:
@@ -200,21 +209,26 @@ class _Applier:
             self._leases.check(LEASE)
             if again:
                 _forget(transaction, batch)
-            store = MessageStore(transaction)
-            new = store.merge(plan.observations)
-            store.flush()
-            write_beside(transaction, new, time.time())
-            # Else nothing would ever tell what their notification left out.
-            partial = [Fetch(MESSAGE, *key, PARTIAL) for key in sorted(new & plan.partial)]
-            fetches = [*plan.fetches, *partial, *disputes(store.disputed)]
+            fetches = list(plan.fetches)
+            for kind, observations in plan.observations.items():
+                new = store_beside(transaction, kind, observations, time.time())
+                # Else nothing would ever tell what their notification left out.
+                fetches += [_whole(kind, key) for key in sorted(new & plan.partial.get(kind, set()))]
             transaction.append("fetches", fetch_rows(fetches))
             transaction.append("dead_letters", arrow_table("dead_letters", plan.dead))
             transaction.append("notifications", arrow_table("notifications", plan.rows))
         if not again:
             self.applied_up_to = self.report.applied_up_to = batch[-1].number
         self.report.outcomes += plan.outcomes
-        self.report.messages += Counter({grant: len(found) for grant, found in plan.observations.items()})
+        for kind, by_grant in plan.observations.items():
+            touched = Counter({grant: len(found) for grant, found in by_grant.items()})
+            self.report.touched.setdefault(kind, Counter()).update(touched)
         self._on_batch(self.report)
+
+
+def _whole(kind: str, key: Sequence[str]) -> Fetch:
+    """Return the request for all of an object."""
+    return Fetch(kind, key[0], key[-1], PARTIAL, folder_id=key[1] if len(key) > 2 else None)
 
 
 def _forget(transaction: Transaction, batch: Sequence[Landed]) -> None:

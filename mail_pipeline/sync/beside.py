@@ -5,12 +5,16 @@ other one for new. Notifications do not wait for leases: who stores a new messag
 the same commit, and every committer looks here before it believes a worker.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Set
 
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.fetches import fetch_rows
+from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.rows import Key, arrow_table
+from mail_pipeline.sync.streams import BY_KIND
+from mail_pipeline.sync.streams.mail import MAIL
 
 
 class WrittenBeside:
@@ -38,3 +42,17 @@ def write_beside(transaction: Transaction, messages: Collection[Key], at: float)
         [(newest,)] = transaction.rows(queries.NEWEST_BESIDE)
         rows = [(newest + 1, *message, int(at * 1_000_000)) for message in sorted(messages)]
         transaction.append("written_beside", arrow_table("written_beside", rows))
+
+
+def store_beside(
+    transaction: Transaction, kind: str, observations: Mapping[str, Iterable[Observation]], at: float
+) -> Set[tuple[str, ...]]:
+    """Merge observations of one kind, by grant, without a lease; return the keys the lake did not hold."""
+    stream = BY_KIND.get(kind, MAIL)
+    store = stream.store(transaction)
+    new = store.merge(observations)
+    store.flush()
+    if stream is MAIL:
+        write_beside(transaction, {(grant_id, identity) for grant_id, identity in new}, at)
+    transaction.append("fetches", fetch_rows(store.fetches))
+    return new

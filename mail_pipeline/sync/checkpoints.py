@@ -12,9 +12,14 @@ from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.rows import arrow_table
 
+MESSAGES = "messages"
+"""The stream of mail; the others are named as their tables."""
+
 REGISTERED = "registered"
 LISTING = "listing"
 COMPLETE = "complete"
+SKIPPED = "skipped"
+"""The provider does not serve it; asked again only when all of it is listed again."""
 PAUSED = "paused"
 FAILED = "failed"
 
@@ -29,7 +34,7 @@ class Checkpoint:
     version: int = 0
     fence: int = 0
     grant_id: str
-    folder_id: str | None = None
+    scope: str | None = None
     state: str = REGISTERED
     round: int = 0
     cursor: str | None = None
@@ -52,6 +57,7 @@ class Checkpoint:
     next_step: str | None = None
     until: int | None = None
     updated_at: int = 0
+    stream: str = MESSAGES
 
 
 _NAMES = tuple(each.name for each in fields(Checkpoint))

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mail_pipeline.errors import StopRun
-from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.upkeep import tidy
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.beside import WrittenBeside
 from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
-from mail_pipeline.sync.fetches import disputes, fetch_rows
+from mail_pipeline.sync.fetches import fetch_rows
 from mail_pipeline.sync.leases import LeaseLost, Leases
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import DeadLetter
-from mail_pipeline.sync.rows import Key, arrow_table
-from mail_pipeline.sync.storing import MessageStore
+from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.streams.mail import MAIL
+from mail_pipeline.sync.streams.stream import Key, Store, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ class Write:
     dead: list[DeadLetter] = field(default_factory=list)
     at: int = 0
     """When the page was observed."""
-    ends_folder_pass: bool = False
+    ends_pass: bool = False
+    """The list is at its end: what the pass did not see may be gone."""
     done: Future[Checkpoint] = field(default_factory=Future)
 
 
@@ -65,14 +66,16 @@ class Committer:
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._slots = threading.BoundedSemaphore(WAITING_AT_MOST)
         self._standing: dict[str, Checkpoint] = {}
+        self._streams: dict[str, Stream] = {}
         self._broken: dict[str, BaseException] = {}
         # Before any worker asks which messages the lake holds.
         self._beside = WrittenBeside(lake)
         self._thread = threading.Thread(target=self._run, name="committer")
         self._thread.start()
 
-    def begin(self, checkpoint: Checkpoint) -> None:
-        """Take over a mailbox where it stands, also after one of its writes has failed."""
+    def begin(self, checkpoint: Checkpoint, stream: Stream = MAIL) -> None:
+        """Take over a slice of a stream where it stands, also after one of its writes has failed."""
+        self._streams[checkpoint.partition_key] = stream
         self._standing[checkpoint.partition_key] = checkpoint
         self._broken.pop(checkpoint.partition_key, None)
 
@@ -123,7 +126,7 @@ class Committer:
                 break
             if write is None:
                 closing = True
-            elif write.repeats and any(self._same_grant(write, other) for other in group):
+            elif write.repeats and any(other.fresh and self._same_grant(write, other) for other in group):
                 # Its repeats may be rows of this very group: they can be found only once it is stored.
                 return group, write, closing
             else:
@@ -170,8 +173,16 @@ class Committer:
         with self._lake.transaction() as transaction:
             outcomes = [self._refusal(write) for write in group]
             accepted = [write for write, refusal in zip(group, outcomes, strict=True) if refusal is None]
-            store = MessageStore(transaction)
-            new = self._store_messages(store, transaction, accepted)
+            self._beside.look(transaction)
+            stores: dict[Stream, Store] = {}
+            for write in accepted:
+                stream = self._streams[write.partition_key]
+                stores.setdefault(stream, stream.store(transaction))
+            new: dict[int, int] = {}
+            for stream, store in stores.items():
+                new |= self._store_records(
+                    store, [write for write in accepted if self._streams[write.partition_key] is stream]
+                )
             # What could not be read on a pass is not missed by it.
             dead = [
                 row for write in accepted for row in _dead_rows(self._standing[write.partition_key], write)
@@ -182,13 +193,14 @@ class Committer:
                     continue
                 key = write.partition_key
                 checkpoint = standing.get(key, self._standing[key])
-                fence = self._leases.check(checkpoint.grant_id)
+                fence = self._leases.check(self._lease(write))
                 checkpoint = _advanced(checkpoint, write, new[id(write)], fence)
-                if write.ends_folder_pass:
-                    store.miss(checkpoint)
+                if write.ends_pass:
+                    stores[self._streams[key]].end_pass(checkpoint)
                 standing[key] = outcomes[position] = checkpoint
-            store.flush()
-            transaction.append("fetches", fetch_rows(disputes(store.disputed)))
+            for store in stores.values():
+                store.flush()
+                transaction.append("fetches", fetch_rows(store.fetches))
             transaction.append("checkpoints", checkpoint_rows(standing.values()))
         self._standing.update(standing)
         return [outcome for outcome in outcomes if outcome is not None]
@@ -197,16 +209,16 @@ class Committer:
         if write.partition_key in self._broken:
             return self._broken[write.partition_key]
         try:
-            self._leases.check(self._grant(write))
+            self._leases.check(self._lease(write))
         except LeaseLost as error:
             return error
         return None
 
-    def _store_messages(
-        self, store: MessageStore, transaction: Transaction, writes: Sequence[Write]
-    ) -> dict[int, int]:
-        """Store the messages of writes and return how many each brought that the lake did not hold."""
-        self._beside.look(transaction)
+    def _lease(self, write: Write) -> str:
+        return self._streams[write.partition_key].lease(self._grant(write))
+
+    def _store_records(self, store: Store, writes: Sequence[Write]) -> dict[int, int]:
+        """Store the records of writes and return how many each brought that the lake did not hold."""
         counts: dict[int, int] = {}
         merged: dict[str, list[Observation]] = {}
         doubtful: dict[int, set[Key]] = {}
@@ -217,7 +229,7 @@ class Committer:
             counts[id(write)] = store.add(grant_id, fresh)
             again = [*write.repeats, *overtaken]
             merged.setdefault(grant_id, []).extend(again)
-            doubtful[id(write)] = {(grant_id, each.id) for each in again}
+            doubtful[id(write)] = {store.key(grant_id, each) for each in again}
         new = store.merge(merged)
         return {number: count + len(doubtful[number] & new) for number, count in counts.items()}
 

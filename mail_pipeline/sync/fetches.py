@@ -16,6 +16,7 @@ GRANTS = "grants"
 
 TRUNCATED = "truncated"
 NO_BODY = "no body"
+NO_CALENDAR = "no calendar"
 PARTIAL = "partial"
 DISPUTED = "disputed"
 CHANGED = "changed"
@@ -77,6 +78,7 @@ def forget_rows(fetches: Iterable[Fetch], asked_before: float) -> pa.Table:
             "object": pa.array([each.object for each in found], pa.string()),
             "grant_id": pa.array([each.grant_id for each in found], pa.string()),
             "object_id": pa.array([each.object_id for each in found], pa.string()),
+            "folder_id": pa.array([each.folder_id for each in found], pa.string()),
             "asked_at": pa.array([moment] * len(found), pa.timestamp("us", tz="UTC")),
         }
     )

@@ -2,34 +2,40 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.nylas import Cancelled, GrantClient, MalformedPage, NotFound, NylasClient, Unsupported
+from mail_pipeline.nylas import (
+    Cancelled,
+    GrantClient,
+    MalformedPage,
+    NotFound,
+    NylasClient,
+    Page,
+    Unsupported,
+)
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
-from mail_pipeline.sync.beside import write_beside
+from mail_pipeline.sync.beside import store_beside
 from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.fetches import (
     FOLDERS,
     GRANTS,
-    MESSAGE,
     MISSING,
     Fetch,
-    disputes,
-    fetch_rows,
     forget_rows,
     waiting_fetches,
 )
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import DeadLetter, read_messages
 from mail_pipeline.sync.rows import arrow_table
-from mail_pipeline.sync.storing import MessageStore
+from mail_pipeline.sync.streams import BY_KIND, EVENTS
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +53,21 @@ class _Answers:
 
     asked_at: float
     answered: list[Fetch] = field(default_factory=list)
-    observations: list[Observation] = field(default_factory=list)
+    observations: dict[str, list[Observation]] = field(default_factory=dict)
+    """By what the object is called."""
     dead: list[DeadLetter] = field(default_factory=list)
     stop: StopRun | None = None
+
+
+def fetch_waiting(settings: Settings, lake: Lake) -> tuple[int, int]:
+    """Ask for all that waits and can be reached; return how many requests were answered and are left."""
+    fetched = 0
+    with Fetcher(settings, lake) as fetcher:
+        while True:
+            done, waiting = fetcher.work()
+            fetched += done
+            if not done:
+                return fetched, waiting
 
 
 class Fetcher:
@@ -79,15 +97,13 @@ class Fetcher:
         waiting = _without_repeats(waiting_fetches(self._lake))
         if not waiting or not self._settings.api_key:
             return 0, len(waiting)
-        done = self._accounts(waiting)
-        done += self._messages([each for each in waiting if each.object == MESSAGE])
+        done = self._accounts([each for each in waiting if each.object in (GRANTS, FOLDERS)])
+        done += self._objects([each for each in waiting if each.object not in (GRANTS, FOLDERS)])
         return done, len(waiting) - done
 
     def _accounts(self, waiting: Sequence[Fetch]) -> int:
         """Bring grants and folders up to date where that is asked for: from the API's own lists."""
-        asked = [
-            each for each in waiting if each.object != MESSAGE and each.grant_id not in self._out_of_reach
-        ]
+        asked = [each for each in waiting if each.grant_id not in self._out_of_reach]
         grants = [each for each in asked if each.object == GRANTS]
         folders = [each for each in asked if each.object == FOLDERS]
         only = {each.grant_id for each in folders if each.grant_id is not None}
@@ -118,7 +134,7 @@ class Fetcher:
             transaction.change("fetches", queries.FORGET_FETCHES, fetched=forget_rows(answered, asked_at))
         return len(answered)
 
-    def _messages(self, waiting: Sequence[Fetch]) -> int:
+    def _objects(self, waiting: Sequence[Fetch]) -> int:
         grants = {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
         by_grant: dict[str, list[Fetch]] = {}
         pointless: list[Fetch] = []
@@ -157,67 +173,92 @@ class Fetcher:
                 for each in waiting[:_PER_ROUND]:
                     for left in reversed(range(_TRIES)):
                         client.wait_until(each.not_before + _MARGIN)
-                        if _ask_one(grant, each, answers, imap=known["per_folder"], last=not left):
+                        if self._ask_one(grant, each, answers, imap=known["per_folder"], last=not left):
                             break
         except StopRun as error:
             answers.stop = error
         except MailPipelineError as error:
-            _log.warning("Messages of grant %s could not be fetched: %s", grant_id, error.message)
+            _log.warning(
+                "What grant %s has to be asked for could not be fetched: %s", grant_id, error.message
+            )
             self._out_of_reach.add(grant_id)
         return answers
+
+    def _ask_one(
+        self, grant: GrantClient, fetch: Fetch, answers: _Answers, *, imap: bool, last: bool
+    ) -> bool:
+        """Ask once; return False for an answer that may be too old, unless it is the last try."""
+        found: list[Observation] = []
+        try:
+            for page, read in self._pages(grant, fetch, imap=imap):
+                if page.observed_at < fetch.not_before and not last:
+                    # A client that had not heard the provider's time could not wait for it.
+                    return False
+                observations, dead = read
+                found += observations
+                answers.dead += dead
+        except NotFound:
+            if fetch.reason == MISSING:
+                # The second sign, after the sweep that did not see it: IMAP answers 404 for less.
+                within = fetch.folder_id or "" if fetch.object == EVENTS.kind else ""
+                found.append(Observation(fetch.object_id or "", fetch.not_before, gone=True, within=within))
+        except (Unsupported, MalformedPage) as error:
+            answers.dead.append(DeadLetter(fetch.object, fetch.object_id, f"fetch: {error.message}", "{}"))
+        answers.observations.setdefault(fetch.object, []).extend(found)
+        answers.answered.append(fetch)
+        return True
+
+    def _pages(
+        self, grant: GrantClient, fetch: Fetch, *, imap: bool
+    ) -> Iterator[tuple[Page, tuple[list[Observation], list[DeadLetter]]]]:
+        """Yield the page of an object, read; an event without a calendar is looked for in each of them."""
+        identity = fetch.object_id or ""
+        stream = BY_KIND.get(fetch.object)
+        if stream is None:
+            page, folder = _message(grant, fetch, imap=imap)
+            # Asked for in one folder, it is told with the folders the server knows there, not with all.
+            yield page, read_messages(page.records, at=page.observed_at, folder=folder)
+        elif stream is not EVENTS or fetch.folder_id is not None:
+            page = stream.one(grant, identity, fetch.folder_id)
+            yield page, stream.read_records(page, fetch.folder_id or "")
+        else:
+            for calendar in self._lake.column(queries.GRANT_CALENDAR_IDS, [fetch.grant_id]):
+                with suppress(NotFound):
+                    page = stream.one(grant, identity, calendar)
+                    yield page, stream.read_records(page, calendar)
 
     def _store(self, grant_id: str, answers: _Answers) -> int:
         if answers.answered:
             with self._lake.transaction() as transaction:
-                store = MessageStore(transaction)
-                new = store.merge({grant_id: answers.observations})
-                store.flush()
-                write_beside(transaction, new, answers.asked_at)
                 done = forget_rows(answers.answered, answers.asked_at)
                 transaction.change("fetches", queries.FORGET_FETCHES, fetched=done)
-                transaction.append("fetches", fetch_rows(disputes(store.disputed)))
+                for kind, observations in answers.observations.items():
+                    store_beside(transaction, kind, {grant_id: observations}, answers.asked_at)
                 transaction.append("dead_letters", arrow_table("dead_letters", _dead_rows(grant_id, answers)))
         if answers.stop is not None:
             raise answers.stop
         return len(answers.answered)
 
 
-def _ask_one(grant: GrantClient, fetch: Fetch, answers: _Answers, *, imap: bool, last: bool) -> bool:
-    """Ask once; return False for an answer that may be too old, unless it is the last try."""
+def _message(grant: GrantClient, fetch: Fetch, *, imap: bool) -> tuple[Page, str | None]:
+    """Return the page with a message, and the folder it was found in where one was asked."""
     identity = fetch.object_id or ""
     folder = fetch.folder_id
     try:
-        try:
-            page = grant.message(identity, folder_id=folder, query_imap=folder is not None)
-        except NotFound:
-            if fetch.reason != MISSING or not imap:
-                raise
-            # It may be older than the cache, or have moved to a folder that was listed already.
-            folder = None
-            page = grant.message(identity, query_imap=True)
+        return grant.message(identity, folder_id=folder, query_imap=folder is not None), folder
     except NotFound:
-        if fetch.reason == MISSING:
-            # The second sign, after the sweep that did not see it: IMAP answers 404 for less.
-            answers.observations.append(Observation(identity, fetch.not_before, gone=True))
-    except (Unsupported, MalformedPage) as error:
-        answers.dead.append(DeadLetter(MESSAGE, identity, f"fetch: {error.message}", "{}"))
-    else:
-        if page.observed_at < fetch.not_before and not last:
-            # A client that had not heard the provider's time could not wait for it.
-            return False
-        # Asked for in one folder, it is told with the folders the server knows there, not with all.
-        found, dead = read_messages(page.records, at=page.observed_at, folder=folder)
-        answers.observations += found
-        answers.dead += dead
-    answers.answered.append(fetch)
-    return True
+        if fetch.reason != MISSING or not imap:
+            raise
+        # It may be older than the cache, or have moved to a folder that was listed already.
+        return grant.message(identity, query_imap=True), None
 
 
 def _without_repeats(fetches: Sequence[Fetch]) -> list[Fetch]:
     """Return one request for each object: the one that may conclude most, not before any other of it may."""
-    chosen: dict[tuple[str, str | None, str | None], Fetch] = {}
+    chosen: dict[tuple[str | None, ...], Fetch] = {}
     for each in sorted(fetches, key=lambda each: (each.reason == MISSING, each.not_before)):
-        key = (each.object, each.grant_id, each.object_id)
+        calendar = each.folder_id if each.object == EVENTS.kind else None
+        key = (each.object, each.grant_id, each.object_id, calendar)
         not_before = max(each.not_before, chosen[key].not_before if key in chosen else 0)
         chosen[key] = replace(each, not_before=not_before)
     return list(chosen.values())

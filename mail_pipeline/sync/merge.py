@@ -32,6 +32,8 @@ class Observation:
     fields: dict[str, Any] = field(default_factory=dict)
     folder: str | None = None
     gone: bool = False
+    within: str = ""
+    """The calendar of an event; empty where the id alone names the object in its grant."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from mail_pipeline.sync.records import (
     read_seconds,
     read_text,
 )
+from mail_pipeline.sync.streams import BY_KIND
 
 TRUNCATED = "truncated"
 TRANSFORMED = "transformed"
@@ -43,6 +44,16 @@ class Notification:
     grant_id: str
     occurred_at: int
     record: dict[str, Any] = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """Return what its object is called: message, contact, event, …."""
+        return self.trigger.partition(".")[0]
+
+    @property
+    def action(self) -> str:
+        """Return what happened to it: created, updated, deleted, …."""
+        return self.trigger.partition(".")[2]
 
     @property
     def object_id(self) -> str | None:
@@ -85,15 +96,20 @@ def read_notification(landed: Landed) -> Notification:
 
 
 def read_change(notification: Notification) -> Observation:
-    """Read what a notification on a message says of it: the fields it carries, or that it is gone.
+    """Read what a notification says of its object: the fields it carries, or that it is gone.
 
     Raises Unreadable, or UnicodeEncodeError where a text holds a lone surrogate.
     """
-    if notification.trigger == "message.deleted":
+    stream = BY_KIND.get(notification.kind)
+    record = notification.record
+    if notification.action == "deleted":
         if notification.object_id is None:
             raise Unreadable("data.object.id: expected text, got nothing")
-        return Observation(notification.object_id, notification.occurred_at, gone=True)
-    record = notification.record
+        within = _text(stream.within, record.get(stream.within)) if stream and stream.within else None
+        at = notification.occurred_at
+        return Observation(notification.object_id, at, gone=True, within=within or "")
+    if stream is not None:
+        return stream.observe(record, notification.occurred_at)
     if CLEANED in notification.suffixes:
         # Its body is Markdown made from the message's; it must not stand for the original.
         record = {name: value for name, value in record.items() if name not in _CLEANED_FIELDS}
@@ -118,7 +134,9 @@ def read_changes(
         except UnicodeEncodeError:
             observation = read_change(replace(notification, record=mended(notification.record)))
             reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
-            letter = DeadLetter("message", observation.id, reason, raw(notification.record), stored=True)
+            letter = DeadLetter(
+                notification.kind, observation.id, reason, raw(notification.record), stored=True
+            )
             return observation, letter
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mail_pipeline.inbox.landing import Landed
-from mail_pipeline.sync.fetches import FOLDERS, GRANTS, MESSAGE, NO_BODY, TRUNCATED, Fetch
+from mail_pipeline.sync.fetches import FOLDERS, GRANTS, MESSAGE, NO_BODY, NO_CALENDAR, TRUNCATED, Fetch
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.notifications import (
     METADATA,
@@ -17,14 +17,18 @@ from mail_pipeline.sync.notifications import (
     read_notification,
 )
 from mail_pipeline.sync.notifications import TRUNCATED as CUT
-from mail_pipeline.sync.records import DeadLetter, Unreadable
-from mail_pipeline.sync.rows import Key
+from mail_pipeline.sync.records import DeadLetter, Unreadable, identity_of
+from mail_pipeline.sync.streams import BY_KIND
+from mail_pipeline.sync.streams.stream import Key
 
 APPLIED = "applied"
 KEPT = "kept"
 DEAD = "dead"
 
 UNKNOWN_GRANT = "data.object.grant_id: expected a known grant, got one that is not in the table grants"
+
+NO_TABLE = "There is no table for it yet"
+"""Why versions before 0.2 kept what is said of contacts, calendars and events."""
 
 _CHANGEABLE = frozenset({"subject", "body", "folders", "unread", "starred"})
 _MICROSECONDS = 1_000_000
@@ -35,15 +39,15 @@ _RAW_AT_MOST = 1_000_000
 class Plan:
     """What one batch comes to."""
 
-    observations: dict[str, list[Observation]] = field(default_factory=dict)
-    """What is said of messages, by grant."""
+    observations: dict[str, dict[str, list[Observation]]] = field(default_factory=dict)
+    """What is said of objects, by what one of them is called and by grant."""
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     """Of the table `notifications`."""
     dead: list[tuple[Any, ...]] = field(default_factory=list)
     """Of the table `dead_letters`."""
     fetches: list[Fetch] = field(default_factory=list)
-    partial: set[Key] = field(default_factory=set)
-    """Messages of which a notification told only some fields."""
+    partial: dict[str, set[Key]] = field(default_factory=dict)
+    """Objects of which a notification told only some fields, by what one of them is called."""
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many notifications by (outcome, trigger)."""
 
@@ -69,7 +73,7 @@ def _take(
     plan: Plan, notification: Notification, grants: Mapping[str, dict[str, Any]]
 ) -> tuple[str, str | None]:
     """Note in the plan what a notification asks for; return its outcome and the reason for it."""
-    kind, _, action = notification.trigger.partition(".")
+    kind, action = notification.kind, notification.action
     grant_id = notification.grant_id
     if kind == "grant":
         plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
@@ -81,21 +85,39 @@ def _take(
     if kind == "folder":
         plan.fetches.append(Fetch(FOLDERS, grant_id, None, "changed"))
         return APPLIED, None
-    if kind == "message" and action in {"created", "updated", "deleted"}:
-        observation, letter = read_changes(notification)
-        plan.observations.setdefault(grant_id, []).append(observation)
-        if action == "updated" or TRANSFORMED in notification.suffixes:
-            plan.partial.add((grant_id, observation.id))
-        if letter is not None:
-            plan.dead.append(_letter_row(grant_id, letter, notification))
-        if CUT in notification.suffixes:
-            plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, TRUNCATED))
-        elif _lacks(notification, observation):
-            plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, NO_BODY))
+    if action in {"created", "updated", "deleted"} and (kind == MESSAGE or kind in BY_KIND):
+        _take_change(plan, notification)
         return APPLIED, None
-    if kind in {"contact", "calendar", "event"}:
-        return KEPT, "There is no table for it yet"
     return KEPT, "It does not change what the tables hold"
+
+
+def _take_change(plan: Plan, notification: Notification) -> None:
+    kind, grant_id = notification.kind, notification.grant_id
+    stream = BY_KIND.get(kind)
+    if _is_nowhere(notification):
+        plan.fetches.append(Fetch(kind, grant_id, identity_of(notification.record), NO_CALENDAR))
+        return
+    observation, letter = read_changes(notification)
+    plan.observations.setdefault(kind, {}).setdefault(grant_id, []).append(observation)
+    if notification.action == "updated" or TRANSFORMED in notification.suffixes:
+        key = (grant_id, observation.within, observation.id) if stream and stream.within else None
+        plan.partial.setdefault(kind, set()).add(key or (grant_id, observation.id))
+    if letter is not None:
+        plan.dead.append(_letter_row(grant_id, letter, notification))
+    if stream is not None:
+        return
+    if CUT in notification.suffixes:
+        plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, TRUNCATED))
+    elif _lacks(notification, observation):
+        plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, NO_BODY))
+
+
+def _is_nowhere(notification: Notification) -> bool:
+    """Tell whether an event came without its calendar, so that it has to be looked for in each."""
+    stream = BY_KIND.get(notification.kind)
+    if stream is None or not stream.within or notification.action == "deleted":
+        return False
+    return notification.object_id is not None and notification.record.get(stream.within) is None
 
 
 def _lacks(notification: Notification, observation: Observation) -> bool:

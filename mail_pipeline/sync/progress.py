@@ -3,20 +3,25 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mail_pipeline.sync.checkpoints import LISTING, Checkpoint
+from mail_pipeline.sync.checkpoints import LISTING, SKIPPED, Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mailbox:
-    """What one partition fills: a grant in one pass, one of its folders, or its recent mail."""
+class Slice:
+    """What one list of the API covers, and one checkpoint tells of.
+
+    Of messages it is a mailbox: a grant in one pass, one of its folders, or its recent mail; its key is the
+    partition's. Of events it is a calendar, of contacts a source.
+    """
 
     partition_key: str
     grant_id: str
     provider: str
-    folder_id: str | None = None
-    folder_name: str | None = None
+    scope: str | None = None
+    """Id of the folder or calendar, or the source; None where one list covers the grant."""
+    scope_name: str | None = None
     reported: int | None = None
-    """Messages the provider says it holds."""
+    """Records the provider says it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +60,12 @@ class MailboxProgress:
 
     @property
     def succeeded(self) -> bool:
-        """Tell whether nothing went wrong: complete, or stopped where it was told to."""
-        return self.reason is None
+        """Tell whether nothing went wrong: complete, stopped where it was told to, or not to be had."""
+        return self.reason is None or self.state == SKIPPED
 
 
 def progress(
-    mailbox: Mailbox,
+    part: Slice,
     checkpoint: Checkpoint,
     *,
     started_at: float,
@@ -75,14 +80,14 @@ def progress(
     elapsed = max(now - started_at, 1e-3)
     rate = max(checkpoint.ids_seen - ids_before, 0) / elapsed
     eta = None
-    if checkpoint.state == LISTING and mailbox.reported is not None and rate > 0:
-        eta = max(mailbox.reported - checkpoint.ids_seen, 0) / rate
+    if checkpoint.state == LISTING and part.reported is not None and rate > 0:
+        eta = max(part.reported - checkpoint.ids_seen, 0) / rate
     return MailboxProgress(
-        partition_key=mailbox.partition_key,
-        grant_id=mailbox.grant_id,
-        provider=mailbox.provider,
-        folder_id=mailbox.folder_id,
-        folder_name=mailbox.folder_name,
+        partition_key=part.partition_key,
+        grant_id=part.grant_id,
+        provider=part.provider,
+        folder_id=part.scope,
+        folder_name=part.scope_name,
         state=checkpoint.state,
         cursor=checkpoint.cursor,
         pages=checkpoint.pages,
@@ -90,7 +95,7 @@ def progress(
         ids_seen=checkpoint.ids_seen,
         oldest=_utc(checkpoint.oldest),
         newest=_utc(checkpoint.newest),
-        reported=mailbox.reported,
+        reported=part.reported,
         started_at=datetime.fromtimestamp(started_at, UTC),
         updated_at=datetime.fromtimestamp(now, UTC),
         rate=rate,

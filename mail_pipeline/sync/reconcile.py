@@ -19,7 +19,7 @@ from mail_pipeline.sync.accounts import refresh_folders
 from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.coverage import is_covered
-from mail_pipeline.sync.fetching import Fetcher
+from mail_pipeline.sync.fetching import fetch_waiting
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.sweep import Findings, store_sweep, sweep
@@ -113,8 +113,7 @@ def reconcile(
         for future in as_completed(futures):
             done.append(future.result())
             (on_grant or (lambda _: None))(done[-1])
-        with Fetcher(settings, lake) as fetcher:
-            fetched, waiting = _fetch_all(fetcher)
+        fetched, waiting = fetch_waiting(settings, lake)
         with lake.transaction() as transaction:
             transaction.change("gaps", queries.MARK_REPAIRED_GAPS)
         (open_gaps,) = lake.column(queries.OPEN_GAPS_COUNT)
@@ -212,12 +211,3 @@ def _row(job: _Job, began_at: int, findings: Findings) -> tuple[Any, ...]:
         findings.changed,
         findings.missing,
     )
-
-
-def _fetch_all(fetcher: Fetcher) -> tuple[int, int]:
-    fetched = 0
-    while True:
-        done, waiting = fetcher.work()
-        fetched += done
-        if not done:
-            return fetched, waiting

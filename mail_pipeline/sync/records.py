@@ -64,20 +64,27 @@ def read_messages(
     hold, is stored with U+FFFD in their place, and its record is kept raw beside it. Each record is in what
     comes back: as an observation, as a dead letter or as both.
     """
+    return read_each(records, lambda record: read_message(record, at=at, folder=folder), "message")
+
+
+def read_each(
+    records: Iterable[object], read: Callable[[object], Observation], kind: str
+) -> tuple[list[Observation], list[DeadLetter]]:
+    """Read records one by one as `read_messages` promises; `kind` is what a dead letter calls them."""
     observations: list[Observation] = []
     dead: list[DeadLetter] = []
     for record in records:
         try:
             try:
-                observations.append(read_message(record, at=at, folder=folder))
+                observations.append(read(record))
             except UnicodeEncodeError:
-                observations.append(read_message(mended(record), at=at, folder=folder))
+                observations.append(read(mended(record)))
                 reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
-                dead.append(DeadLetter("message", observations[-1].id, reason, raw(record), stored=True))
+                dead.append(DeadLetter(kind, observations[-1].id, reason, raw(record), stored=True))
         except Unreadable as error:
-            dead.append(DeadLetter("message", identity_of(record), str(error), raw(record)))
+            dead.append(DeadLetter(kind, identity_of(record), str(error), raw(record)))
         except RecursionError:
-            dead.append(DeadLetter("message", identity_of(record), TOO_DEEP, raw(record)))
+            dead.append(DeadLetter(kind, identity_of(record), TOO_DEEP, raw(record)))
     return observations, dead
 
 
@@ -89,16 +96,14 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
     UnicodeEncodeError where a text holds a lone surrogate.
     """
     record = read_object(record)
-    identity = record.get("id")
-    if not identity:
-        raise Unreadable(f"id: expected text, got {'an empty one' if identity == '' else _kind(identity)}")
+    identity = read_identity(record)
     fields: dict[str, Any] = {}
     for name, value in record.items():
         reader = _READERS.get(name)
         if reader is not None:
             fields[name] = reader(name, value)
         elif name not in _NOT_FIELDS:
-            fields[_check_text(name)] = _anything(value)
+            fields[check_text(name)] = read_anything(value)
     del fields["id"]
     if folder is not None:
         fields.pop("folders", None)
@@ -108,6 +113,14 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
     return Observation(identity, at, fields, folder)
 
 
+def read_identity(record: dict[str, Any]) -> str:
+    """Return a record's id. Raises Unreadable where it has none."""
+    identity = read_text("id", record.get("id"))
+    if not identity:
+        raise Unreadable(f"id: expected text, got {'an empty one' if identity == '' else 'nothing'}")
+    return identity
+
+
 def read_object(record: object) -> dict[str, Any]:
     """Return a record that is an object. Raises Unreadable."""
     if not isinstance(record, dict):
@@ -115,16 +128,17 @@ def read_object(record: object) -> dict[str, Any]:
     return record
 
 
-def _anything(value: Any) -> Any:
+def read_anything(value: Any) -> Any:
+    """Return a value of any shape as it is. Raises UnicodeEncodeError for a lone surrogate in it."""
     if not isinstance(value, (int, float)):
-        _check_text(json.dumps(value, ensure_ascii=False))
+        check_text(json.dumps(value, ensure_ascii=False))
     return value
 
 
 def read_text(name: str, value: Any) -> str | None:
     """Return a text or None. Raises Unreadable, or UnicodeEncodeError for a lone surrogate."""
     if isinstance(value, str):
-        return _check_text(value)
+        return check_text(value)
     if value is None:
         return None
     raise Unreadable(f"{name}: expected text, got {_kind(value)}")
@@ -138,7 +152,8 @@ def _body(name: str, value: Any) -> Body | None:
     return None
 
 
-def _flag(name: str, value: Any) -> bool | None:
+def read_flag(name: str, value: Any) -> bool | None:
+    """Return true, false or None. Raises Unreadable."""
     if value is None or isinstance(value, bool):
         return value
     raise Unreadable(f"{name}: expected true or false, got {_kind(value)}")
@@ -175,7 +190,8 @@ def read_list(name: str, value: Any) -> list[Any]:
     return value
 
 
-def _objects(name: str, value: Any) -> list[dict[str, Any]]:
+def read_objects(name: str, value: Any) -> list[dict[str, Any]]:
+    """Return a list of objects; null is an empty one. Raises Unreadable."""
     items = read_list(name, value)
     for item in items:
         if not isinstance(item, dict):
@@ -186,7 +202,7 @@ def _objects(name: str, value: Any) -> list[dict[str, Any]]:
 def _people(name: str, value: Any) -> list[tuple[str | None, str | None]]:
     return [
         (read_text(f"{name}.name", person.get("name")), read_text(f"{name}.email", person.get("email")))
-        for person in _objects(name, value)
+        for person in read_objects(name, value)
     ]
 
 
@@ -195,14 +211,14 @@ def _folders(name: str, value: Any) -> list[str]:
     for folder in folders:
         if not isinstance(folder, str):
             raise Unreadable(f"{name}: expected a list of texts, got {_kind(folder)} in it")
-        _check_text(folder)
+        check_text(folder)
     return sorted(set(folders))
 
 
 def _attachments(name: str, value: Any) -> list[dict[str, Any]]:
     return [
         {key: reader(f"{name}.{key}", item.get(key)) for key, reader in _ATTACHMENT_READERS.items()}
-        for item in _objects(name, value)
+        for item in read_objects(name, value)
     ]
 
 
@@ -211,7 +227,7 @@ _ATTACHMENT_READERS: dict[str, Callable[[str, Any], Any]] = {
     "filename": read_text,
     "content_type": read_text,
     "size": read_count,
-    "is_inline": _flag,
+    "is_inline": read_flag,
     "content_id": read_text,
     "content_disposition": read_text,
 }
@@ -223,8 +239,8 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "snippet": read_text,
     "body": _body,
     "date": read_seconds,
-    "unread": _flag,
-    "starred": _flag,
+    "unread": read_flag,
+    "starred": read_flag,
     "folders": _folders,
     "from": _people,
     "to": _people,
@@ -235,7 +251,8 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-def _check_text(text: str) -> str:
+def check_text(text: str) -> str:
+    """Return a text as it is. Raises UnicodeEncodeError for a lone surrogate in it."""
     # Asking an ASCII text is free; only others are encoded to find out.
     if not text.isascii():
         text.encode()

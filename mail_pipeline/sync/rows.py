@@ -202,7 +202,7 @@ def _participant_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...
     if state.deleted:
         return []
     return [
-        (grant_id, state.id, role, position, name, address, *_canonical(address))
+        (grant_id, state.id, role, position, name, address, *canonical(address))
         for role in ROLES
         for position, (name, address) in enumerate(state.fields.get(role) or ())
     ]
@@ -230,7 +230,8 @@ _PART_ROWS = {
 
 
 @lru_cache(maxsize=8192)
-def _canonical(address: str | None) -> tuple[str | None, str | None]:
+def canonical(address: str | None) -> tuple[str | None, str | None]:
+    """Return an address as it is grouped by, and its domain."""
     if not address:
         return None, None
     canonical = address.strip().lower()

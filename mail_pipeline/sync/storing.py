@@ -6,6 +6,7 @@ from typing import Any
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
+from mail_pipeline.sync.fetches import Fetch, disputes
 from mail_pipeline.sync.merge import MessageState, Observation
 from mail_pipeline.sync.rows import PARTS, ROLES, Key, MessageRows, keys, part_keys, read_states
 
@@ -53,22 +54,31 @@ class MessageStore:
         self._replace(states, before)
         return wanted - before.keys()
 
-    def miss(self, checkpoint: Checkpoint) -> None:
+    def key(self, grant_id: str, observation: Observation) -> Key:
+        """Return the grant's and the message's id."""
+        return grant_id, observation.id
+
+    @property
+    def fetches(self) -> list[Fetch]:
+        """Return the requests that settle what is disputed."""
+        return disputes(self.disputed)
+
+    def end_pass(self, checkpoint: Checkpoint) -> None:
         """Take a folder away from the messages that its pass, complete now, did not see there."""
-        if checkpoint.pass_started is None or checkpoint.folder_id is None:
+        if checkpoint.pass_started is None or checkpoint.scope is None:
             return
         missed = self._transaction.rows(
             queries.MISSED_IN_FOLDER,
             {
                 "grant": checkpoint.grant_id,
-                "folder": checkpoint.folder_id,
+                "folder": checkpoint.scope,
                 "began": checkpoint.pass_started,
                 "since": checkpoint.since,
                 "partition": checkpoint.partition_key,
             },
         )
         self.take_from_folder(
-            checkpoint.folder_id,
+            checkpoint.scope,
             checkpoint.pass_started,
             [(checkpoint.grant_id, identity) for (identity,) in missed],
         )

@@ -15,7 +15,7 @@ from mail_pipeline.errors import SkipMailbox
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.nylas import GrantClient, MessageQuery, Page
-from mail_pipeline.sync.fetches import MESSAGE, MISSING, UNKNOWN, Fetch, disputes, fetch_rows
+from mail_pipeline.sync.fetches import MESSAGE, MISSING, UNKNOWN, Fetch, fetch_rows
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import read_messages
 from mail_pipeline.sync.storing import MessageStore
@@ -126,7 +126,7 @@ def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observat
             Fetch(MESSAGE, swept.grant_id, identity, MISSING, folder, swept.began_at)
             for identity, folder in missing
         ),
-        *disputes(store.disputed),
+        *store.fetches,
     ]
     transaction.append("fetches", fetch_rows(fetches))
     changed_ids = {row[0] for row in changed} | {row[0] for row in entered}

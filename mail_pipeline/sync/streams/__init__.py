@@ -1,0 +1,25 @@
+"""What is mirrored beside mail, each kind declared in a module of its own."""
+
+from mail_pipeline.sync.streams.calendars import CALENDARS
+from mail_pipeline.sync.streams.contacts import CONTACTS
+from mail_pipeline.sync.streams.events import EVENTS
+from mail_pipeline.sync.streams.record_stream import RecordStream
+from mail_pipeline.sync.streams.threads import PROVIDER_THREADS
+
+RECORD_STREAMS: dict[str, RecordStream] = {
+    stream.name: stream for stream in (CONTACTS, CALENDARS, EVENTS, PROVIDER_THREADS)
+}
+"""By name, those that others need first before them."""
+
+BY_KIND: dict[str, RecordStream] = {stream.kind: stream for stream in RECORD_STREAMS.values()}
+"""By what notifications call one of them."""
+
+__all__ = [
+    "BY_KIND",
+    "CALENDARS",
+    "CONTACTS",
+    "EVENTS",
+    "PROVIDER_THREADS",
+    "RECORD_STREAMS",
+    "RecordStream",
+]
