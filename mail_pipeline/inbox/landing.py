@@ -12,7 +12,9 @@ import sqlalchemy as sa
 
 from mail_pipeline.inbox.checkpoints import Checkpoints
 from mail_pipeline.inbox.databases import database_errors, open_database
+from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import EVERYTHING, Subsets, read_subsets
 
 _BATCH = 500
 _SLEPT_SECONDS = 300.0
@@ -70,8 +72,9 @@ class Landing:
     at fault.
     """
 
-    def __init__(self, engine: sa.Engine, data: Path) -> None:
-        """Take an engine, and the data folder that errors speak of; `open` makes both."""
+    def __init__(self, engine: sa.Engine, data: Path, subsets: Subsets = EVERYTHING) -> None:
+        """Take an engine, the data folder that errors speak of, and what is wanted; `open` makes them."""
+        self._subsets = subsets
         self._engine = engine
         self._data = data
         self._on_postgres = engine.dialect.name == "postgresql"
@@ -80,11 +83,16 @@ class Landing:
 
     @classmethod
     def open(cls, settings: Settings) -> "Landing":
-        """Open the table of the settings' database, or of the data folder; make it where it is missing."""
+        """Open the table of the settings' database, or of the data folder; make it where it is missing.
+
+        Raises StopRun also where the configuration file is wrong: what is not wanted must not land.
+        """
+        subsets = read_subsets(settings)
         with database_errors(settings.data):
             if settings.database_url is None:
                 settings.data.mkdir(parents=True, exist_ok=True)
-            landing = cls(open_database(settings.database_url, settings.data), settings.data)
+            engine = open_database(settings.database_url, settings.data)
+            landing = cls(engine, settings.data, subsets)
             try:
                 landing._make_tables()
             except BaseException:
@@ -107,7 +115,11 @@ class Landing:
         self.close()
 
     def store(self, deliveries: Sequence[Delivery]) -> None:
-        """Store all of them in one transaction, or none; when this returns they outlive a loss of power."""
+        """Store all of them in one transaction, or none; when this returns they outlive a loss of power.
+
+        What is not wanted of them is left out before.
+        """
+        deliveries = [narrowed(each, self._subsets) for each in deliveries]
         rows = [(each.received_at, orjson.dumps(each.headers), each.body) for each in deliveries]
         with self._transaction() as connection:
             if self._on_postgres:

@@ -158,7 +158,10 @@ class GrantClient:
         `mail`: it spends from the mailbox's quota, as threads do; calendars and contacts have quotas of their
         own. Raises CursorRejected if the cursor is not accepted.
         """
-        return self._list(f"/{what}", dict(parameters), cursor, limit, largest=largest, mail=mail)
+        kind = _kind(what)
+        asked = self._selecting(kind, parameters)
+        page = self._list(f"/{what}", asked, cursor, limit, largest=largest, mail=mail)
+        return self._view.page(kind, page, self)
 
     def record(self, what: str, identity: str, parameters: Mapping[str, str | int] | None = None) -> Page:
         """Return one record of the list `what` as a page. Raises NotFound if it is not there."""
@@ -168,12 +171,12 @@ class GrantClient:
         request = Request(
             path=f"{self._path}/{what}/{encoded(identity)}",
             shown_path=f"{self._shown_path}/{what}/<id>",
-            parameters=dict(parameters or {}),
+            parameters=self._selecting(_kind(what), parameters or {}),
             shape="object",
             cost=0,
             interval=self._limits.item_interval,
         )
-        return self._caller.fetch(lambda: request)
+        return self._view.page(_kind(what), self._caller.fetch(lambda: request), self)
 
     def close(self) -> None:
         """Close this grant's connections."""
@@ -188,6 +191,10 @@ class GrantClient:
     ) -> None:
         """Close the connections."""
         self.close()
+
+    def _selecting(self, kind: str, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
+        select = self._view.select(kind)
+        return {"select": ",".join(select), **parameters} if select else dict(parameters)
 
     def _list(
         self,
@@ -222,3 +229,8 @@ class GrantClient:
         page = self._caller.fetch(build, too_slow=self._page_size.too_slow)
         self._page_size.served()
         return page
+
+
+def _kind(what: str) -> str:
+    """Return what one record of a list is called: "events/import" has events."""
+    return what.partition("/")[0].removesuffix("s")

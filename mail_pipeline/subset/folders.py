@@ -10,6 +10,17 @@ ROLE = "role:"
 ROLES = ("inbox", "sent", "drafts", "trash", "junk", "archive", "all", "starred", "important")
 """What a folder may be for, as the table `folders` tells it."""
 
+GOOGLE_ROLES = {
+    "INBOX": "inbox",
+    "SENT": "sent",
+    "DRAFT": "drafts",
+    "TRASH": "trash",
+    "SPAM": "junk",
+    "STARRED": "starred",
+    "IMPORTANT": "important",
+}
+"""Roles of Google's labels, by the ids they have in every account."""
+
 
 class Standing(Enum):
     """Where a folder stands under the rules."""
@@ -30,6 +41,11 @@ class FolderRules:
     def __bool__(self) -> bool:
         """Tell whether there is any rule."""
         return bool(self.wanted or self.excluded)
+
+    @property
+    def by_role(self) -> bool:
+        """Tell whether all of its rules go by role."""
+        return all(pattern.startswith(ROLE) for pattern in (*self.wanted, *self.excluded))
 
     def standing(self, names: Iterable[str | None], role: str | None) -> Standing:
         """Return where a folder with these names (its own, its path) and role stands."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from mail_pipeline.subset.folders import GOOGLE_ROLES
+
 _BY_ATTRIBUTE = {
     "\\inbox": "inbox",
     "\\sent": "sent",
@@ -13,15 +15,6 @@ _BY_ATTRIBUTE = {
     "\\all": "all",
     "\\flagged": "starred",
     "\\important": "important",
-}
-_BY_GOOGLE_ID = {
-    "INBOX": "inbox",
-    "SENT": "sent",
-    "DRAFT": "drafts",
-    "TRASH": "trash",
-    "SPAM": "junk",
-    "STARRED": "starred",
-    "IMPORTANT": "important",
 }
 _BY_NAME = {
     "inbox": "inbox",
@@ -53,7 +46,7 @@ def folder_role(provider: str, folder_id: str, name: str | None, attributes: Ite
         if role := _BY_ATTRIBUTE.get(attribute.lower()):
             return role
     if provider == "google":
-        return _BY_GOOGLE_ID.get(folder_id)
+        return GOOGLE_ROLES.get(folder_id)
     if folder_id.upper() == "INBOX":
         return "inbox"
     leaf = (name or "").replace(".", "/").rpartition("/")[2]

@@ -9,7 +9,7 @@ from mail_pipeline.settings import Settings
 from mail_pipeline.subset import Subsets, read_subsets
 from mail_pipeline.subset.conflicts import check_grant
 from mail_pipeline.subset.file import PROVIDERS, read_file
-from mail_pipeline.subset.folders import ROLES
+from mail_pipeline.subset.folders import GOOGLE_ROLES, ROLES
 from mail_pipeline.subset.resolved import STREAMS
 from mail_pipeline.subset.rules import KEYS
 from mail_pipeline.sync import roles
@@ -183,5 +183,5 @@ def test_every_key_field_and_role_is_in_the_documentation() -> None:
 
 
 def test_roles_are_those_that_folders_can_have() -> None:
-    known = {*roles._BY_ATTRIBUTE.values(), *roles._BY_GOOGLE_ID.values(), *roles._BY_NAME.values()}
+    known = {*roles._BY_ATTRIBUTE.values(), *GOOGLE_ROLES.values(), *roles._BY_NAME.values()}
     assert set(ROLES) == known
