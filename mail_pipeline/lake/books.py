@@ -35,6 +35,8 @@ CHECKPOINT_COLUMNS = columns(
     ("until", "TIMESTAMPTZ", "A paused mailbox is tried again after this."),
     ("updated_at", "TIMESTAMPTZ", "When this checkpoint was written."),
     ("stream", "VARCHAR", "messages, contacts, calendars, events or provider_threads."),
+    ("subset", "VARCHAR", "What was left out of all that is listed, as JSON; null for nothing."),
+    ("adding", "VARCHAR", "What the pass in progress adds to that, as JSON; null where it lists everything."),
 )
 
 BOOKS = (

@@ -17,12 +17,19 @@ _STREAMS = (
     *(line for table in STREAM_TABLES for line in table.ddl()),
 )
 
+_SUBSETS = (
+    "ALTER TABLE all_grants ADD COLUMN streams_off VARCHAR[]",
+    "ALTER TABLE all_folders ADD COLUMN excluded BOOLEAN",
+    "ALTER TABLE checkpoints ADD COLUMN subset VARCHAR",
+    "ALTER TABLE checkpoints ADD COLUMN adding VARCHAR",
+)
+
 STEPS: Mapping[int, Sequence[str]] = {
     2: (
         "ALTER TABLE all_messages ADD COLUMN remains VARCHAR",
         *(line for name in _LIVE for line in schema.TABLES[name].ddl()),
     ),
-    3: (*_STREAMS,),
+    3: (*_STREAMS, *_SUBSETS),
 }
 """For each version after the first, the statements that lead to it from the one before."""
 

@@ -196,7 +196,7 @@ WHERE f.grant_id = $grant AND ($since::BIGINT IS NULL OR m.date >= to_timestamp(
 """Messages of folders in which they were not seen."""
 
 SWEPT_MISSING = """
-SELECT m.id, f.folder_id FROM all_messages m
+SELECT m.id, f.folder_id, m.folders, m.date FROM all_messages m
 LEFT JOIN (
     SELECT message_id, min(folder_id) AS folder_id FROM message_folders
     WHERE grant_id = $grant AND folder_id IN (SELECT folder_id FROM swept)
@@ -206,7 +206,10 @@ ANTI JOIN swept s ON s.id = m.id
 WHERE m.grant_id = $grant AND m.deleted_at IS NULL AND m.observed_at < to_timestamp($began)
     AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
 """
-"""Messages the lake holds and the sweep did not show, with a folder to look in where folders were listed."""
+"""Messages the lake holds and the sweep did not show, with a folder to look in where folders were listed.
+
+Their folders and date follow.
+"""
 
 WEBHOOKS = "SELECT * FROM webhooks"
 
@@ -264,6 +267,8 @@ DELETE FROM gaps USING changed
 WHERE gaps.cause = changed.cause AND gaps.began_at = changed.began_at
     AND gaps.grant_id IS NOT DISTINCT FROM changed.grant_id
 """
+
+FOLDERS_TO_JUDGE = "SELECT id, name, role, parent_id FROM folders WHERE grant_id = ?"
 
 GRANT_FOLDERS = "SELECT id FROM folders WHERE grant_id = ? ORDER BY id"
 

@@ -89,6 +89,11 @@ class GrantClient:
         self._page_size = page_size
         self._limits = limits
 
+    def shows(self, kind: str, field: str) -> bool:
+        """Tell whether a field of a kind of object is asked for and let out at all."""
+        select = self._view.select(kind)
+        return not select or field in select
+
     def folders(self) -> Iterator[Page]:
         """Yield the pages of all folders or labels; the API's own default ends after 50."""
         cursors: set[str] = set()

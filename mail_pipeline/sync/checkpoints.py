@@ -58,6 +58,8 @@ class Checkpoint:
     until: int | None = None
     updated_at: int = 0
     stream: str = MESSAGES
+    subset: str | None = None
+    adding: str | None = None
 
 
 _NAMES = tuple(each.name for each in fields(Checkpoint))

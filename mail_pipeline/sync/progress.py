@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mail_pipeline.sync.position import WHOLE
+from mail_pipeline.sync.widening import Goal
 from mail_pipeline.sync.checkpoints import LISTING, SKIPPED, Checkpoint
 
 
@@ -22,6 +24,8 @@ class Slice:
     scope_name: str | None = None
     reported: int | None = None
     """Records the provider says it holds."""
+    goal: Goal = WHOLE
+    """What of it is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import read_subsets
 from mail_pipeline.sync.accounts import refresh_folders
 from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.client import open_client
@@ -22,7 +23,8 @@ from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.fetching import fetch_waiting
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.rows import arrow_table
-from mail_pipeline.sync.sweep import Findings, store_sweep, sweep
+from mail_pipeline.sync.scopes import Scope, Scopes
+from mail_pipeline.sync.sweep import Findings, Swept, store_sweep, sweep
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +110,19 @@ def reconcile(
         # Else an interrupt would wait until every sweep has come to its end.
         stack.callback(client.cancel)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        futures = [pool.submit(_reconcile, lake, leases, client, job, covered) for job in jobs]
+        scopes = Scopes(lake, read_subsets(settings))
+        futures = [
+            pool.submit(
+                _reconcile,
+                lake,
+                leases,
+                client,
+                job,
+                scopes.of(job.grant["id"], job.grant["provider"]),
+                covered,
+            )
+            for job in jobs
+        ]
         done = []
         for future in as_completed(futures):
             done.append(future.result())
@@ -153,7 +167,9 @@ def _sweepable(row: dict[str, Any]) -> bool:
     )
 
 
-def _reconcile(lake: Lake, leases: Leases, client: NylasClient, job: _Job, covered: bool) -> Reconciliation:
+def _reconcile(
+    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scope: Scope, covered: bool
+) -> Reconciliation:
     grant_id, provider = job.grant["id"], job.grant["provider"]
     told = Reconciliation(
         grant_id, provider, None if job.since is None else datetime.fromtimestamp(job.since, UTC)
@@ -165,7 +181,7 @@ def _reconcile(lake: Lake, leases: Leases, client: NylasClient, job: _Job, cover
                     f"Grant {grant_id} is being backfilled", next_step="Reconcile it when that has ended."
                 )
         try:
-            findings = _sweep(lake, leases, client, job, covered)
+            findings = _sweep(lake, leases, client, job, scope, covered)
         finally:
             leases.give_back(grant_id)
     except StopRun:
@@ -176,11 +192,20 @@ def _reconcile(lake: Lake, leases: Leases, client: NylasClient, job: _Job, cover
     return replace(told, findings=findings)
 
 
-def _sweep(lake: Lake, leases: Leases, client: NylasClient, job: _Job, covered: bool) -> Findings:
+def _sweep(
+    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scope: Scope, covered: bool
+) -> Findings:
     grant_id = job.grant["id"]
     folders = list(lake.column(queries.GRANT_FOLDERS, [grant_id])) if job.by_folder else []
-    with client.grant(grant_id, job.grant["provider"]) as grant:
-        swept, whole = sweep(grant, grant_id, folders, since=job.since, whole_since=job.whole_since)
+    folders = [folder for folder in folders if scope.wants_folder(folder)]
+    if scope.subset.wants("messages"):
+        with client.grant(grant_id, job.grant["provider"]) as grant:
+            swept, whole = sweep(
+                grant, grant_id, folders, since=job.since, whole_since=job.whole_since, scope=scope
+            )
+    else:
+        # Nothing is wanted, so nothing can be missing: a gap need not wait for this grant.
+        swept, whole = Swept.nothing(grant_id, client.provider_time()), []
     keys = list(lake.column(queries.MAILBOX_KEYS, [grant_id]))
     with lake.transaction() as transaction:
         fence = leases.check(grant_id)
