@@ -1,10 +1,12 @@
 """What the Dagster UI is told of each mailbox: events on its partition, and who failed."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from mail_pipeline.sync.backfill import MailboxProgress
+from mail_pipeline.sync.checkpoints import COMPLETE, SKIPPED
 
 _OBSERVED_EVERY = timedelta(seconds=10)
 """An event costs 5 ms and 4 KB, and stays: one per mailbox per ten seconds is enough to watch."""
@@ -20,9 +22,17 @@ class MailboxEvents:
     the partitions without a materialization of this run show as failed.
     """
 
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
-        """Take the context of the run to report in."""
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        describe: Callable[[MailboxProgress], Mapping[str, dg.MetadataValue]] | None = None,
+        *,
+        noun: str = "mailboxes",
+    ) -> None:
+        """Take the context of the run to report in, what to tell of each partition, and what they are."""
         self._context = context
+        self._describe = describe or mailbox_metadata
+        self._noun = noun
         self._observed: dict[str, datetime] = {}
         self._ended = 0
         self._failed: list[MailboxProgress] = []
@@ -39,12 +49,12 @@ class MailboxEvents:
         self._ended += 1
         if not mailbox.succeeded:
             self._failed.append(mailbox)
-        if mailbox.state == "complete":
+        if mailbox.state in {COMPLETE, SKIPPED}:
             self._context.log_event(
                 dg.AssetMaterialization(
                     self._context.asset_key,
                     partition=mailbox.partition_key,
-                    metadata=mailbox_metadata(mailbox),
+                    metadata=self._describe(mailbox),
                 )
             )
         else:
@@ -60,8 +70,8 @@ class MailboxEvents:
         if len(self._failed) > _NAMED_IN_TEXT:
             named.append("The others are in this event's metadata and in the table `mailboxes`.")
         raise dg.Failure(
-            f"{len(self._failed)} of {self._ended} mailboxes did not get through. " + "\n".join(named),
-            metadata={"mailboxes": _failures_table(self._failed[:_NAMED_IN_TABLE])},
+            f"{len(self._failed)} of {self._ended} {self._noun} did not get through. " + "\n".join(named),
+            metadata={self._noun: _failures_table(self._failed[:_NAMED_IN_TABLE])},
             allow_retries=False,
         )
 
@@ -70,7 +80,7 @@ class MailboxEvents:
             dg.AssetObservation(
                 self._context.asset_key,
                 partition=mailbox.partition_key,
-                metadata=mailbox_metadata(mailbox),
+                metadata=self._describe(mailbox),
             )
         )
 
@@ -108,6 +118,25 @@ def mailbox_metadata(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue]:
         "reason": _text(mailbox.reason),
         "next_step": _text(mailbox.next_step),
         "dagster/partition_row_count": dg.MetadataValue.int(mailbox.messages),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def stream_metadata(grant: MailboxProgress) -> dict[str, dg.MetadataValue]:
+    """Return what people see of a grant's contacts, calendars or events. Counts are of its ledger rows."""
+    told: dict[str, dg.MetadataValue | None] = {
+        "state": dg.MetadataValue.text(grant.state),
+        "provider": dg.MetadataValue.text(grant.provider),
+        "records": dg.MetadataValue.int(grant.messages),
+        "listed": dg.MetadataValue.int(grant.ids_seen),
+        "pages": dg.MetadataValue.int(grant.pages),
+        "requests": dg.MetadataValue.int(grant.requests),
+        "quota_units": dg.MetadataValue.int(grant.quota_units),
+        "dead_letters": dg.MetadataValue.int(grant.dead_letters),
+        "webhook_before_first_page": dg.MetadataValue.bool(grant.subscribed),
+        "reason": _text(grant.reason),
+        "next_step": _text(grant.next_step),
+        "dagster/partition_row_count": dg.MetadataValue.int(grant.messages),
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from mail_pipeline.assets.accounts import folders, grants
+from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.resources import MailPipelineResource, plain_failures
@@ -21,6 +22,18 @@ backfill = dg.define_asset_job(
     description="Fetch the mail of mailboxes, back to the first message. Launch it from the page of "
     "`messages`, where partitions are chosen.",
     tags={"mail_pipeline/backfill": "mailboxes"},
+)
+mirror = dg.define_asset_job(
+    "mirror",
+    selection=dg.AssetSelection.assets(contacts, calendars, events),
+    description="List the contacts, calendars and events of grants.",
+    tags={"mail_pipeline/backfill": "directory"},
+)
+list_threads = dg.define_asset_job(
+    "list_threads",
+    selection=dg.AssetSelection.assets(provider_threads),
+    description="List threads as the provider has them. Dear: Gmail charges 40 quota units for each.",
+    tags={"mail_pipeline/backfill": "threads"},
 )
 apply_notifications = dg.define_asset_job(
     "apply_notifications",
@@ -62,6 +75,8 @@ def upkeep() -> None:
 JOBS: list[Any] = [
     refresh_accounts,
     backfill,
+    mirror,
+    list_threads,
     apply_notifications,
     watch_webhooks,
     reconcile,

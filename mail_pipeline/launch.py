@@ -22,14 +22,32 @@ from mail_pipeline.config import BackfillConfig
 from mail_pipeline.definitions import defs
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.ledger import read_ledger
-from mail_pipeline.partitions import PARTITIONS, contiguous_ranges, range_tags, sync_partitions
+from mail_pipeline.partitions import (
+    GRANT_PARTITIONS,
+    PARTITIONS,
+    contiguous_ranges,
+    range_tags,
+    sync_partitions,
+)
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
 
-__all__ = ["BackfillOutcome", "check_tables", "refresh_accounts", "run_backfill", "sync_partitions"]
+__all__ = [
+    "BackfillOutcome",
+    "MirrorOutcome",
+    "check_tables",
+    "refresh_accounts",
+    "run_backfill",
+    "run_mirror",
+    "sync_partitions",
+]
 
 _ASK_SECONDS = 3.0
+_JOBS_OF_STREAMS: Mapping[str, Sequence[str]] = {
+    "mirror": ("contacts", "calendars", "events"),
+    "list_threads": ("provider_threads",),
+}
 _UNWANTED = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
 _QUIET: Mapping[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -52,6 +70,20 @@ class BackfillOutcome:
         return (
             not self.cancelled and not self.unknown and all(mailbox.succeeded for mailbox in self.mailboxes)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorOutcome:
+    """How listing streams ended: the last word on each stream and grant, and the grants not known."""
+
+    grants: tuple[tuple[str, MailboxProgress], ...]
+    unknown: tuple[str, ...] = ()
+    cancelled: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether every stream of every grant got as far as it was told to."""
+        return not self.cancelled and not self.unknown and all(each.succeeded for _, each in self.grants)
 
 
 def refresh_accounts(instance: dg.DagsterInstance) -> None:
@@ -108,8 +140,105 @@ def run_backfill(
     return BackfillOutcome(tuple(ended), tuple(runs), unknown)
 
 
-class _Watched(MailPipelineResource):
-    """The engine as the asset sees it, with someone watching from outside the run."""
+def run_mirror(
+    grant_ids: Sequence[str],
+    streams: Sequence[str],
+    options: BackfillOptions | None = None,
+    *,
+    instance: dg.DagsterInstance,
+    on_progress: Callable[[str, MailboxProgress], None] | None = None,
+) -> MirrorOutcome:
+    """List streams of these grants in as few runs as they make, one after the other.
+
+    `on_progress` is told of a stream and a grant: about once a second for each at work, and with the last
+    word on each. Interrupts and errors as in `run_backfill`.
+    """
+    config = BackfillConfig.of(options or BackfillOptions()).model_dump()
+    registered = instance.get_dynamic_partitions(GRANT_PARTITIONS)
+    unknown = tuple(sorted(set(grant_ids) - set(registered)))
+    ended: list[tuple[str, MailboxProgress]] = []
+    for job, assets in _JOBS_OF_STREAMS.items():
+        chosen = [name for name in assets if name in streams]
+        if not chosen:
+            continue
+        for neighbours in contiguous_ranges(registered, set(grant_ids)):
+            run_id = str(uuid.uuid4())
+            run = _run(
+                instance,
+                job,
+                run_id,
+                mail_pipeline=_WatchedMirror(instance, run_id, on_progress, ended),
+                tags=range_tags(neighbours),
+                config={"ops": {name: {"config": config} for name in chosen}},
+                assets=chosen,
+            )
+            if run.status in _UNWANTED:
+                return MirrorOutcome(tuple(ended), unknown, cancelled=True)
+    return MirrorOutcome(tuple(ended), unknown)
+
+
+class _Heedful(MailPipelineResource):
+    """The engine as an asset sees it, in a run that the UI may want to end."""
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        self._instance = instance
+        self._run_id = run_id
+        self._asked = time.monotonic()
+
+    def _heed_the_ui(self) -> None:
+        """End the run where the UI has asked for it: there is no code server to pass that on."""
+        if time.monotonic() - self._asked < _ASK_SECONDS:
+            return
+        self._asked = time.monotonic()
+        if _existing(self._instance, self._run_id).status in _UNWANTED:
+            raise dg.DagsterExecutionInterruptedError
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        try:
+            yield
+        except dg.DagsterExecutionInterruptedError:
+            # Without a request to cancel Dagster would call the interrupt a failure, and all that had no time
+            # yet a failed one.
+            self._instance.report_run_canceling(_existing(self._instance, self._run_id))
+            raise
+
+
+class _WatchedMirror(_Heedful):
+    """Listing streams, with someone watching from outside the run."""
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        run_id: str,
+        on_progress: Callable[[str, MailboxProgress], None] | None,
+        ended: list[tuple[str, MailboxProgress]],
+    ) -> None:
+        super().__init__(instance, run_id)
+        self._tell = on_progress or (lambda *_: None)
+        self._ended = ended
+
+    def mirror(
+        self,
+        stream: str,
+        grant_ids: Sequence[str],
+        options: BackfillOptions,
+        on_progress: Callable[[MailboxProgress], None],
+    ) -> Iterator[MailboxProgress]:
+        def running(grant: MailboxProgress) -> None:
+            on_progress(grant)
+            self._tell(stream, grant)
+            self._heed_the_ui()
+
+        with self._interruptible():
+            for grant in super().mirror(stream, grant_ids, options, running):
+                yield grant
+                self._ended.append((stream, grant))
+                self._tell(stream, grant)
+
+
+class _Watched(_Heedful):
+    """Backfilling mailboxes, with someone watching from outside the run."""
 
     def __init__(
         self,
@@ -119,12 +248,10 @@ class _Watched(MailPipelineResource):
         on_progress: Callable[[MailboxProgress], None] | None,
         ended: list[MailboxProgress],
     ) -> None:
-        self._instance = instance
-        self._run_id = run_id
+        super().__init__(instance, run_id)
         self._wanted = wanted
         self._tell = on_progress or (lambda _: None)
         self._ended = ended
-        self._asked = time.monotonic()
 
     def backfill(
         self,
@@ -137,25 +264,12 @@ class _Watched(MailPipelineResource):
             self._tell(mailbox)
             self._heed_the_ui()
 
-        try:
+        with self._interruptible():
             for mailbox in super().backfill(keys, options, running):
                 yield mailbox
                 if mailbox.partition_key in self._wanted:
                     self._ended.append(mailbox)
                     self._tell(mailbox)
-        except dg.DagsterExecutionInterruptedError:
-            # Without a request to cancel Dagster would call the interrupt a failure, and every mailbox that
-            # had no time yet a failed one.
-            self._instance.report_run_canceling(_existing(self._instance, self._run_id))
-            raise
-
-    def _heed_the_ui(self) -> None:
-        """End the run where the UI has asked for it: there is no code server to pass that on."""
-        if time.monotonic() - self._asked < _ASK_SECONDS:
-            return
-        self._asked = time.monotonic()
-        if _existing(self._instance, self._run_id).status in _UNWANTED:
-            raise dg.DagsterExecutionInterruptedError
 
 
 def _run_whole(instance: dg.DagsterInstance, job: str) -> None:
@@ -172,6 +286,7 @@ def _run(
     mail_pipeline: MailPipelineResource | None = None,
     tags: Mapping[str, str] | None = None,
     config: Mapping[str, object] | None = None,
+    assets: Sequence[str] | None = None,
 ) -> dg.DagsterRun:
     """Run a job to its end, whatever that is; raise only what stopped all of it."""
     try:
@@ -179,6 +294,7 @@ def _run(
             defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 run_id=run_id,
+                asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
                 run_config={**_QUIET, **(config or {})},
                 # The daemon cannot run it again: it belongs to no code location.
                 tags={"dagster/max_retries": "0", **(tags or {})},

@@ -22,6 +22,10 @@ class Ledger:
     whole: frozenset[str] = frozenset()
     """Complete down to the first message, so that a backfill has nothing to do there."""
     refreshed_at: datetime | None = None
+    grants: tuple[str, ...] = ()
+    """The grants that exist now."""
+    unlisted: frozenset[str] = frozenset()
+    """Grants some stream of which is not complete."""
 
 
 def read_ledger(data: Path) -> Ledger:
@@ -31,11 +35,15 @@ def read_ledger(data: Path) -> Ledger:
     with connect(data) as connection:
         rows = connection.execute(queries.ACTIVE_MAILBOXES).fetchall()
         refreshed = connection.execute(queries.GRANTS_LISTED_AT).fetchone()
+        grants = [grant for (grant,) in connection.execute(queries.ACTIVE_GRANTS).fetchall()]
+        unlisted = connection.execute(queries.UNLISTED_GRANTS).fetchall()
     return Ledger(
         active=tuple(key for key, _, _ in rows),
         incomplete=frozenset(key for key, state, _ in rows if state != "complete"),
         whole=frozenset(key for key, state, since in rows if state == "complete" and since is None),
         refreshed_at=refreshed[0] if refreshed else None,
+        grants=tuple(grants),
+        unlisted=frozenset(grant for (grant,) in unlisted),
     )
 
 

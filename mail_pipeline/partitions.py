@@ -12,6 +12,9 @@ from mail_pipeline.sync.partition_keys import is_partition_key
 
 PARTITIONS = "mailboxes"
 mailbox_partitions = dg.DynamicPartitionsDefinition(name=PARTITIONS)
+GRANT_PARTITIONS = "grants"
+ALL_PARTITIONS = (PARTITIONS, GRANT_PARTITIONS)
+grant_partitions = dg.DynamicPartitionsDefinition(name=GRANT_PARTITIONS)
 
 MAILBOXES_PER_RUN = 100
 """A run costs 3 CPU seconds to start, a partition in it 11 ms: 1,000 mailboxes in 10 runs, not 1,000."""
@@ -27,15 +30,17 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _BACKFILLS_LOOKED_AT = 20
-_MESSAGES = dg.AssetKey("messages")
+_JOBS = {"backfill", "mirror", "list_threads"}
+_LISTED = {dg.AssetKey(name) for name in ("messages", "contacts", "calendars", "events", "provider_threads")}
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionChanges:
-    """What makes the registered partitions true to the ledger, in the order to apply it."""
+    """What makes the registered partitions of one kind true to the ledger, in the order to apply it."""
 
+    of: str
     add: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
 
@@ -45,40 +50,44 @@ class PartitionChanges:
 
 
 def partition_changes(
-    instance: dg.DagsterInstance, ledger: Ledger, *, at_most: int | None = None
+    instance: dg.DagsterInstance, ledger: Ledger, *, of: str = PARTITIONS, at_most: int | None = None
 ) -> PartitionChanges:
-    """Compare the registered partitions with the ledger.
+    """Compare the registered partitions, `of` mailboxes or of grants, with the ledger.
 
-    New mailboxes are added in the ledger's order, so that those of a grant are neighbours. One that is gone
-    loses its partition, but not while `messages` is at work: a range whose end disappears fails as a whole.
+    New ones are added in the ledger's order, so that the mailboxes of a grant are neighbours. One that is
+    gone loses its partition, but not while it may be at work: a range whose end disappears fails as a whole.
     `at_most` bounds both lists; the rest is for the next time.
     """
-    registered = instance.get_dynamic_partitions(PARTITIONS)
-    known, active = set(registered), set(ledger.active)
-    unusable = [key for key in ledger.active if not is_partition_key(key)]
+    registered = instance.get_dynamic_partitions(of)
+    wanted = ledger.active if of == PARTITIONS else ledger.grants
+    known, active = set(registered), set(wanted)
+    unusable = [key for key in wanted if not is_partition_key(key)]
     if unusable:
         _log.warning(
-            "%d mailboxes get no partition, as a key may hold only letters, digits and - _ : @ and one /: %s",
+            "%d %s get no partition, as a key may hold only letters, digits and - _ : @ and one /: %s",
             len(unusable),
+            of,
             ", ".join(unusable[:5]),
         )
-    add = [key for key in ledger.active if key not in known and is_partition_key(key)]
+    add = [key for key in wanted if key not in known and is_partition_key(key)]
     # Where the grants were never listed, nothing is known to be gone.
     delete = [key for key in registered if key not in active and ledger.refreshed_at is not None]
-    changes = PartitionChanges(tuple(add[:at_most]), tuple(delete[:at_most]))
-    if changes.delete and messages_at_work(instance):
+    changes = PartitionChanges(of, tuple(add[:at_most]), tuple(delete[:at_most]))
+    if changes.delete and listing_at_work(instance):
         return replace(changes, delete=())
     return changes
 
 
 def sync_partitions(instance: dg.DagsterInstance, data: Path) -> PartitionChanges:
-    """Bring the registered partitions up to the ledger of a data folder at once; return what changed."""
-    changes = partition_changes(instance, read_ledger(data))
-    for keys in in_chunks(changes.add):
-        instance.add_dynamic_partitions(PARTITIONS, list(keys))
-    for key in changes.delete:
-        instance.delete_dynamic_partition(PARTITIONS, key)
-    return changes
+    """Bring the registered partitions up to the ledger of a data folder; return what changed of mailboxes."""
+    ledger = read_ledger(data)
+    mailboxes, grants = (partition_changes(instance, ledger, of=of) for of in ALL_PARTITIONS)
+    for changes in (mailboxes, grants):
+        for keys in in_chunks(changes.add):
+            instance.add_dynamic_partitions(changes.of, list(keys))
+        for key in changes.delete:
+            instance.delete_dynamic_partition(changes.of, key)
+    return mailboxes
 
 
 def in_chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -87,10 +96,10 @@ def in_chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
         yield keys[start : start + ADDED_AT_ONCE]
 
 
-def messages_at_work(instance: dg.DagsterInstance) -> bool:
-    """Tell whether a run or a backfill of `messages` is queued or running."""
+def listing_at_work(instance: dg.DagsterInstance) -> bool:
+    """Tell whether a run or a backfill that lists mailboxes or accounts is queued or running."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    if any(run.job_name == "backfill" or _MESSAGES in (run.asset_selection or ()) for run in runs):
+    if any(run.job_name in _JOBS or _LISTED.intersection(run.asset_selection or ()) for run in runs):
         return True
     # Between its batches a backfill has no run, but its ranges are planned.
     return any(

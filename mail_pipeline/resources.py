@@ -13,8 +13,10 @@ from mail_pipeline.settings import Settings
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
 from mail_pipeline.sync.coverage import Coverage, watch
+from mail_pipeline.sync.mirror import mirror
 from mail_pipeline.sync.reconcile import ReconcileReport, grants_with_open_gaps, reconcile
 from mail_pipeline.sync.retention import retire
+from mail_pipeline.sync.streams import RECORD_STREAMS
 
 
 class MailPipelineResource:
@@ -39,6 +41,22 @@ class MailPipelineResource:
     ) -> Iterator[MailboxProgress]:
         """Backfill these partitions as `mail_pipeline.sync.backfill.backfill` promises."""
         return backfill(keys, settings=self.settings(), options=options, on_progress=on_progress)
+
+    def mirror(
+        self,
+        stream: str,
+        grant_ids: Sequence[str],
+        options: BackfillOptions,
+        on_progress: Callable[[MailboxProgress], None],
+    ) -> Iterator[MailboxProgress]:
+        """List a stream of these grants as `mail_pipeline.sync.mirror.mirror` promises."""
+        return mirror(
+            RECORD_STREAMS[stream],
+            grant_ids,
+            settings=self.settings(),
+            options=options,
+            on_progress=on_progress,
+        )
 
     def apply(self, replay: Replay | None = None) -> ApplyReport:
         """Apply notifications as `mail_pipeline.sync.apply.apply` promises."""

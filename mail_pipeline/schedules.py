@@ -3,14 +3,15 @@
 import dagster as dg
 
 from mail_pipeline import jobs
-from mail_pipeline.config import ReconcileConfig
+from mail_pipeline.config import BackfillConfig, ReconcileConfig
 from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.ledger import read_ledger
 from mail_pipeline.partitions import (
+    GRANT_PARTITIONS,
     MAILBOXES_PER_RUN,
     PARTITIONS,
     contiguous_ranges,
-    messages_at_work,
+    listing_at_work,
     range_tags,
 )
 from mail_pipeline.resources import MailPipelineResource
@@ -39,7 +40,7 @@ def nightly_backfill(
     context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Ask for as few runs as cover the incomplete mailboxes."""
-    if messages_at_work(context.instance):
+    if listing_at_work(context.instance):
         return dg.SkipReason("A backfill is at work; the next night takes what it leaves.")
     ledger = read_ledger(mail_pipeline.settings().data)
     registered = context.instance.get_dynamic_partitions(PARTITIONS)
@@ -49,6 +50,47 @@ def nightly_backfill(
     if not ranges:
         return dg.SkipReason("Every mailbox is complete.")
     return [dg.RunRequest(tags=range_tags(keys)) for keys in ranges[:_RUNS_PER_NIGHT]]
+
+
+@dg.schedule(
+    job=jobs.mirror,
+    cron_schedule="30 1 * * *",
+    description="Lists contacts, calendars and events of grants where that was never done to its end.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def nightly_mirror(
+    context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Ask for as few runs as cover the grants that are not listed."""
+    ledger = read_ledger(mail_pipeline.settings().data)
+    return _mirror_runs(context, ledger.unlisted, BackfillConfig())
+
+
+@dg.schedule(
+    job=jobs.mirror,
+    cron_schedule="30 1 * * 6",
+    description="Lists all contacts, calendars and events again: what no notification told of is found.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def weekly_mirror(
+    context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Ask for as few runs as cover all grants."""
+    ledger = read_ledger(mail_pipeline.settings().data)
+    return _mirror_runs(context, frozenset(ledger.grants), BackfillConfig(full_resync=True))
+
+
+def _mirror_runs(
+    context: dg.ScheduleEvaluationContext, wanted: frozenset[str], config: BackfillConfig
+) -> list[dg.RunRequest] | dg.SkipReason:
+    if listing_at_work(context.instance):
+        return dg.SkipReason("A backfill is at work; the next time takes what it leaves.")
+    registered = context.instance.get_dynamic_partitions(GRANT_PARTITIONS)
+    ranges = list(contiguous_ranges(registered, wanted, longest=MAILBOXES_PER_RUN))
+    if not ranges:
+        return dg.SkipReason("Every account is listed.")
+    run_config = dg.RunConfig(ops=dict.fromkeys(("contacts", "calendars", "events"), config))
+    return [dg.RunRequest(tags=range_tags(keys), run_config=run_config) for keys in ranges[:_RUNS_PER_NIGHT]]
 
 
 watch_webhooks_schedule = dg.ScheduleDefinition(
@@ -117,6 +159,8 @@ def _reconcile_run(config: ReconcileConfig) -> dg.RunRequest:
 SCHEDULES = [
     refresh_accounts_schedule,
     nightly_backfill,
+    nightly_mirror,
+    weekly_mirror,
     watch_webhooks_schedule,
     catch_up_schedule,
     hourly_gap_repair,

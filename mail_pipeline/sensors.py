@@ -1,5 +1,6 @@
 """What runs when something has changed. All are on from the start."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,12 +11,13 @@ from mail_pipeline.bell import listen
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.ledger import Ledger, newcomers, read_ledger
 from mail_pipeline.partitions import (
+    ALL_PARTITIONS,
     MAILBOXES_PER_RUN,
     PARTITIONS,
+    PartitionChanges,
     contiguous_ranges,
     in_chunks,
-    mailbox_partitions,
-    messages_at_work,
+    listing_at_work,
     partition_changes,
     range_tags,
 )
@@ -27,6 +29,7 @@ _CHANGED_PER_TICK = 20_000
 _STALE_AFTER = timedelta(minutes=30)
 """Twice the schedule's interval: this steps in after a pause, or where that is switched off."""
 _ASKED_EVERY = timedelta(minutes=10)
+_PartitionsRequest = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
 _LISTENS = 4.0
 """Seconds; a tick that is not over when the next is due would leave that one out."""
 
@@ -44,17 +47,24 @@ def partition_keeper(
     """Compare the partitions with the ledger and ask for what is missing."""
     settings = mail_pipeline.settings()
     ledger = read_ledger(settings.data)
-    changes = partition_changes(context.instance, ledger, at_most=_CHANGED_PER_TICK)
+    changes = [
+        partition_changes(context.instance, ledger, of=of, at_most=_CHANGED_PER_TICK // len(ALL_PARTITIONS))
+        for of in ALL_PARTITIONS
+    ]
     requests, said = _refresh_requests(settings, ledger)
-    added, deleted = len(changes.add), len(changes.delete)
+    added, deleted = sum(len(each.add) for each in changes), sum(len(each.delete) for each in changes)
     return dg.SensorResult(
         run_requests=requests,
-        dynamic_partitions_requests=[
-            *(mailbox_partitions.build_add_request(list(keys)) for keys in in_chunks(changes.add)),
-            *([mailbox_partitions.build_delete_request(list(changes.delete))] if changes.delete else []),
-        ],
+        dynamic_partitions_requests=[request for each in changes for request in _requests(each)],
         skip_reason=None if requests else f"{said}; {added} partitions added, {deleted} taken away.",
     )
+
+
+def _requests(changes: PartitionChanges) -> Iterator[_PartitionsRequest]:
+    for keys in in_chunks(changes.add):
+        yield dg.AddDynamicPartitionsRequest(changes.of, list(keys))
+    if changes.delete:
+        yield dg.DeleteDynamicPartitionsRequest(changes.of, list(changes.delete))
 
 
 def _refresh_requests(settings: Settings, ledger: Ledger) -> tuple[list[dg.RunRequest], str]:
@@ -81,7 +91,7 @@ def table_checker(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.S
     newest = context.instance.get_latest_materialization_event(messages.key)
     if newest is None or context.cursor == str(newest.timestamp):
         return dg.SkipReason("Nothing new since the last checks.")
-    if messages_at_work(context.instance):
+    if listing_at_work(context.instance):
         return dg.SkipReason("A backfill is at work.")
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=f"check-{newest.timestamp}")], cursor=str(newest.timestamp)
@@ -125,7 +135,7 @@ def newcomer_backfill(
     wanted = newcomers(mail_pipeline.settings().data)
     if not wanted:
         return dg.SkipReason("No new mailbox.")
-    if messages_at_work(context.instance):
+    if listing_at_work(context.instance):
         return dg.SkipReason("A backfill is at work.")
     registered = context.instance.get_dynamic_partitions(PARTITIONS)
     ranges = contiguous_ranges(registered, wanted, longest=MAILBOXES_PER_RUN)

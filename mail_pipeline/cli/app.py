@@ -14,6 +14,7 @@ _COMMANDS = (
     "demo",
     "up",
     "backfill",
+    "mirror",
     "apply",
     "reconcile",
     "status",

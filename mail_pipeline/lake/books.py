@@ -83,7 +83,7 @@ BOOKS = (
             (
                 "object",
                 "VARCHAR",
-                "message, contact, calendar, event, folders (of a grant) or grants (of all).",
+                "message, contact, calendar, event, folders (of a grant) or grants.",
             ),
             ("grant_id", "VARCHAR", "The grant; null for grants."),
             ("object_id", "VARCHAR", "The message, contact, calendar or event; null for the others."),

@@ -12,6 +12,16 @@ GRANTS_LISTED_AT = "SELECT max(observed_at) FROM grants"
 
 ACTIVE_MAILBOXES = "SELECT partition_key, state, since FROM mailboxes WHERE active"
 
+ACTIVE_GRANTS = "SELECT id FROM grants ORDER BY created_at, id"
+
+UNLISTED_GRANTS = """
+SELECT g.id FROM grants g
+LEFT JOIN stream_ledger l ON l.grant_id = g.id AND l.stream IN ('contacts', 'events')
+WHERE g.status = 'valid'
+GROUP BY g.id HAVING count(l.stream) = 0 OR NOT bool_and(l.state IN ('complete', 'skipped'))
+"""
+"""Grants whose account beside the mail was never listed, or not to its end."""
+
 MAILBOXES = """
 SELECT partition_key, grant_id, provider, folder_id, folder_name, reported, active, state
 FROM mailboxes SEMI JOIN wanted USING (partition_key)

@@ -6,8 +6,10 @@ seen; a view of the same name without `all_` shows what exists.
 
 from mail_pipeline.lake.table import GRANT_ID, OBSERVED_AT, Column, Table, columns
 
+_RECORD = ("record", "JSON", "The whole object as last known, fields without a column too.")
+
 RECORD_STATE = columns(
-    ("record", "JSON", "The whole object as last known, fields without a column too."),
+    _RECORD,
     OBSERVED_AT,
     ("field_times", "JSON", "Unix seconds of fields that are older than observed_at."),
     ("deleted_at", "TIMESTAMPTZ", "When it was found to be gone; null while it exists."),
@@ -21,11 +23,11 @@ _CALENDAR_ID = ("calendar_id", "VARCHAR", "The calendar, as in `calendars.id`.")
 _CONTACT_COLUMNS = columns(
     GRANT_ID,
     ("id", "VARCHAR", "Contact id of the API; unique within the grant."),
-    ("source", "VARCHAR", "address_book, inbox (people written with) or domain (the company's directory)."),
+    ("source", "VARCHAR", "address_book, inbox (people written with) or domain (the company's)."),
     (
         "display_name",
         "VARCHAR",
-        "Given, middle and last name; the company's or nickname where there is none.",
+        "Given, middle and last name; without one the company's or nickname.",
     ),
     ("given_name", "VARCHAR", "Given name."),
     ("middle_name", "VARCHAR", "Middle name."),
@@ -61,7 +63,7 @@ _EVENT_COLUMNS = columns(
     (
         "id",
         "VARCHAR",
-        "Event id of the API; with the calendar the key, as Google repeats ids across calendars.",
+        "Event id of the API; unique within the calendar: Google repeats ids.",
     ),
     ("title", "VARCHAR", "Title."),
     ("description", "VARCHAR", "Description, maybe HTML."),
@@ -119,7 +121,7 @@ _LEDGER_COLUMNS = columns(
     (
         "scope",
         "VARCHAR",
-        "The calendar whose events, or the source whose contacts; null where one list is all.",
+        "Calendar of the events or source of the contacts; null where one list is all.",
     ),
     ("state", "VARCHAR", "registered, listing, complete, skipped, paused or failed."),
     ("pages", "BIGINT", "Pages stored in this pass."),
@@ -230,9 +232,7 @@ STREAM_TABLES = (
 )
 """Stored tables, in the order in which they are created."""
 
-_SHOWN = columns(
-    ("record", "JSON", "The whole object as last known, fields without a column too."), OBSERVED_AT
-)
+_SHOWN = columns(_RECORD, OBSERVED_AT)
 
 STREAM_VIEWS = (
     Table(

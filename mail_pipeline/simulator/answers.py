@@ -10,13 +10,12 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from mail_pipeline.simulator.faults import SPOILING, Fault, Injection
+from mail_pipeline.simulator.faults import SPOILED_FIELDS, SPOILING, SURROGATE, Fault, Injection
 from mail_pipeline.simulator.limits import google_quota
 from mail_pipeline.simulator.problems import ApiError, bad_cursor, grant_expired, not_found
 
 HANG_UP = "mail_pipeline.hang_up"
 """ASGI extension of our server: its `call` (reset: bool) ends the connection at once."""
-_SURROGATE = "\ufdd0lone surrogate\ufdd0"
 _HTML = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
 _DRIPS = 8
 
@@ -86,6 +85,7 @@ def refusal(injection: Injection, now: float) -> ApiError | None:
         Fault.CURSOR_EXPIRED: bad_cursor,
         Fault.GRANT_EXPIRED: grant_expired,
         Fault.FOLDER_GONE: lambda: not_found("folder"),
+        Fault.CALENDAR_GONE: lambda: not_found("calendar"),
     }
     return errors[fault]() if fault in errors else None
 
@@ -102,7 +102,7 @@ def foreign_page(fault: Fault) -> tuple[int, bytes, str] | None:
 
 
 def spoil(
-    envelope: dict[str, Any], injection: Injection, page_token: str | None
+    envelope: dict[str, Any], injection: Injection, page_token: str | None, operation: str
 ) -> tuple[bytes, tuple[str, ...]]:
     """Return the page's bytes with the fault worked in, and the ids of the records it made unreadable."""
     fault = injection.fault
@@ -117,8 +117,8 @@ def spoil(
         records = envelope["data"]
         index = int(injection.share * len(records))
         spoiled = (records[index].get("id", ""),)
-        records[index] = _spoiled_record(records[index], fault)
-    body = orjson.dumps(envelope).replace(_SURROGATE.encode(), rb"\ud800")
+        records[index] = _spoiled_record(records[index], fault, operation)
+    body = orjson.dumps(envelope).replace(SURROGATE.encode(), rb"\ud800")
     if fault is Fault.MALFORMED:
         body = body[:-1] + b",]"
     elif fault is Fault.TRUNCATED:
@@ -126,16 +126,10 @@ def spoil(
     return body, spoiled
 
 
-def _spoiled_record(record: dict[str, Any], fault: Fault) -> object:
+def _spoiled_record(record: dict[str, Any], fault: Fault, operation: str) -> object:
     if fault is Fault.RECORD_NOT_OBJECT:
         return "Lorem ipsum"
     if fault is Fault.RECORD_WITHOUT_ID:
         return {key: value for key, value in record.items() if key != "id"}
-    wrong: dict[Fault, tuple[str, object]] = {
-        Fault.DATE_NOT_NUMBER: ("date", "yesterday"),
-        Fault.SUBJECT_NOT_TEXT: ("subject", {}),
-        Fault.TO_NOT_LIST: ("to", "somebody@oak.example"),
-        Fault.LONE_SURROGATE: ("body", f"<p>{_SURROGATE}</p>"),
-    }
-    field, value = wrong[fault]
-    return record | {field: value}
+    value, fields = SPOILED_FIELDS[fault]
+    return record | {fields[operation]: value}

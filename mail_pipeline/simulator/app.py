@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import orjson
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,8 +25,10 @@ from mail_pipeline.simulator.faults import Facts, Fault, Faults, Injection
 from mail_pipeline.simulator.limits import Latency, Meter
 from mail_pipeline.simulator.live import LiveMailbox
 from mail_pipeline.simulator.log import LoggedRequest, RequestLog
+from mail_pipeline.simulator.pager import Result
 from mail_pipeline.simulator.problems import ApiError, bad_request, grant_expired, key_refused
-from mail_pipeline.simulator.service import Result, Service
+from mail_pipeline.simulator.service import Service
+from mail_pipeline.simulator.streams import PATHS, Call
 from mail_pipeline.simulator.webhooks import Webhooks
 
 _JSON = "application/json"
@@ -79,6 +82,7 @@ def create_app(wiring: Wiring) -> Starlette:
         Route(f"{grant}/folders/{{id}}", api("folder"), methods=["GET"]),
         Route(mail, api("messages"), methods=["GET"]),
         Route(f"{mail}/{{id}}", api("message"), methods=["GET"]),
+        *(Route(grant + path, api(name), methods=["GET"]) for name, path in PATHS.items()),
         Route("/v3/webhooks", api("webhooks"), methods=["GET", "POST"]),
         Route("/v3/webhooks/rotate-secret/{id}", api("rotate"), methods=["POST"]),
         Route("/v3/webhooks/{id}/rotate-secret", api("rotate"), methods=["PUT"]),
@@ -102,7 +106,7 @@ class _Exchange:
         self._number = wiring.log.next_number()
         self._request_id = str(uuid.UUID(int=self._number, version=4))
         self._path = request.scope["path"]
-        self._params = dict(request.query_params)
+        self._params = _joined(request.query_params)
         self._mailbox: LiveMailbox | None = None
         self._injection: Injection | None = None
         self._headers = {
@@ -161,7 +165,7 @@ class _Exchange:
         elif not mailbox.grant.valid:
             raise grant_expired()
         else:
-            turn = wiring.meter.mailbox_call(mailbox.grant, self._limit() or 1)
+            turn = wiring.meter.mailbox_call(mailbox.grant, self._limit() or 1, self._operation)
         with turn:
             result = await self._found(mailbox)
             if mailbox is not None and self._operation != "grant":
@@ -209,12 +213,19 @@ class _Exchange:
         if self._operation == "message":
             return service.message(mailbox, self._segment("id"), params)
         repeat = self._injection is not None and self._injection.fault is Fault.REPEATED_RECORDS
+        answer = service.streams.calls.get(self._operation)
+        if answer is not None:
+            object_id = self._segment("id") if "id" in self._request.path_params else ""
+            return answer(Call(mailbox, self._path, params, now, object_id, repeat))
         return service.messages(mailbox, self._path, params, now, repeat_records=repeat)
 
     def _meter(self, mailbox: LiveMailbox, result: Result) -> None:
         provider, meter = mailbox.grant.provider, self._wiring.meter
         if provider == "google":
             units = meter.limits.google_units(self._operation, result.count)
+            if units is None:
+                self._headers["Nylas-Provider-Request-Count"] = "1"
+                return
             meter.charge(mailbox.grant, units)
             self._headers["Nylas-Gmail-Quota-Usage"] = str(units)
             self._headers["Nylas-Provider-Request-Count"] = str(1 + result.count)
@@ -225,7 +236,7 @@ class _Exchange:
         envelope = {"request_id": self._request_id} | result.envelope
         if self._injection is None:
             return orjson.dumps(envelope), ()
-        return spoil(envelope, self._injection, self._params.get("page_token"))
+        return spoil(envelope, self._injection, self._params.get("page_token"), self._operation)
 
     def _record(
         self, status: int, result: Result | None, spoiled: tuple[str, ...], limited: str | None
@@ -252,6 +263,7 @@ class _Exchange:
                 fault=None if self._injection is None else self._injection.fault.value,
                 limited=limited,
                 spoiled=spoiled,
+                query=self._params,
             )
         )
 
@@ -265,6 +277,7 @@ class _Exchange:
             page_token=self._params.get("page_token"),
             limit=self._limit() or 50,
             key=f"{self._path}?{asked}",
+            calendar_id=self._params.get("calendar_id"),
         )
 
     def _segment(self, name: str) -> str:
@@ -276,6 +289,11 @@ class _Exchange:
 
     def _accepts_gzip(self) -> bool:
         return "gzip" in self._request.headers.get("accept-encoding", "")
+
+
+def _joined(query: QueryParams) -> dict[str, str]:
+    """Return the parameters; one that is given several times is a list with commas."""
+    return {name: ",".join(query.getlist(name)) for name in query}
 
 
 def _decoded(body: bytes) -> Any:

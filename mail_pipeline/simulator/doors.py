@@ -15,12 +15,16 @@ from mail_pipeline.simulator.fleet import MailboxSpec
 from mail_pipeline.simulator.log import RequestLog
 from mail_pipeline.simulator.postman import Postman
 from mail_pipeline.simulator.provider import Provider
+from mail_pipeline.simulator.truths import truth
 from mail_pipeline.simulator.world import World
 
 _JSON = "application/json"
 _OPERATIONS = (
     *("arrive", "flag", "move", "edit", "delete", "restore"),
     *("create_folder", "rename_folder", "delete_folder"),
+    *("create_contact", "update_contact", "delete_contact", "restore_contact"),
+    *("create_calendar", "update_calendar", "delete_calendar"),
+    *("create_event", "update_event", "delete_event", "restore_event", "move_event"),
     *("expire", "reauthenticate", "connect", "disconnect"),
 )
 
@@ -34,12 +38,12 @@ def doors(world: World, provider: Provider, postman: Postman, log: RequestLog) -
             return Response("after must be a whole number", 400)
         return _json([asdict(entry) for entry in log.entries(int(after))])
 
-    async def true_mail(request: Request) -> Response:
-        with world.lock:
-            mailbox = world.find(unquote(request.path_params["grant"]))
-            if mailbox is None:
-                return Response(status_code=404)
-            records = mailbox.records()
+    async def true_records(request: Request) -> Response:
+        stream = request.path_params.get("stream", "messages")
+        try:
+            records = truth(world, unquote(request.path_params["grant"]), stream)
+        except (KeyError, ValueError):
+            return Response(status_code=404)
         return StreamingResponse(_lines(records), media_type="application/x-ndjson")
 
     async def notifications(_: Request) -> Response:
@@ -54,7 +58,7 @@ def doors(world: World, provider: Provider, postman: Postman, log: RequestLog) -
             arguments = _object(await request.body())
             return _json(await asyncio.to_thread(_change, provider, operation, arguments))
         except KeyError:
-            return Response("no such grant or message", 404)
+            return Response("no such grant or object", 404)
         except (TypeError, ValueError) as error:
             return Response(str(error), 400)
 
@@ -73,7 +77,8 @@ def doors(world: World, provider: Provider, postman: Postman, log: RequestLog) -
 
     routes: list[tuple[str, Callable[[Request], Any], str]] = [
         ("requests", requests, "GET"),
-        ("truth/{grant}", true_mail, "GET"),
+        ("truth/{grant}", true_records, "GET"),
+        ("truth/{grant}/{stream}", true_records, "GET"),
         ("notifications", notifications, "GET"),
         ("provider/{operation}", happen, "POST"),
         ("clock", clock, "POST"),

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from mail_pipeline.simulator.seeds import stable_share
 
+SURROGATE = "\ufdd0lone surrogate\ufdd0"
+"""Stands for a lone surrogate, which no encoder writes, until the bytes are there."""
+
 
 class Fault(StrEnum):
     """Everything the simulator can do wrong on purpose."""
@@ -43,6 +46,7 @@ class Fault(StrEnum):
     CURSOR_EXPIRED = "cursor-expired"
     GRANT_EXPIRED = "grant-401"
     FOLDER_GONE = "folder-404"
+    CALENDAR_GONE = "calendar-404"
 
     RECORD_WITHOUT_ID = "record-without-id"
     RECORD_NOT_OBJECT = "record-not-object"
@@ -63,11 +67,57 @@ SPOILING = frozenset(
     }
 )
 """One record of a page is unreadable; the request log names it in `spoiled`."""
-LASTING = frozenset({Fault.REPEATED_CURSOR, Fault.CURSOR_EXPIRED, Fault.GRANT_EXPIRED, Fault.FOLDER_GONE})
+LASTING = frozenset(
+    {
+        *(Fault.REPEATED_CURSOR, Fault.CURSOR_EXPIRED),
+        *(Fault.GRANT_EXPIRED, Fault.FOLDER_GONE, Fault.CALENDAR_GONE),
+    }
+)
 """Repeating the request is no help: the client has to do something else."""
 TRANSIENT = frozenset(Fault) - SPOILING - LASTING
 """A client that repeats the request gets through, and has then missed nothing."""
-_LISTS = frozenset({"grants", "folders", "messages"})
+_MIRRORED = frozenset(
+    ["messages", "contacts", "contact_groups", "calendars", "events", "events_import", "threads"]
+)
+_LISTS = _MIRRORED | {"grants", "folders"}
+SPOILED_FIELDS: dict[Fault, tuple[object, dict[str, str]]] = {
+    Fault.DATE_NOT_NUMBER: (
+        "yesterday",
+        {
+            "messages": "date",
+            "contacts": "updated_at",
+            **dict.fromkeys(("events", "events_import"), "updated_at"),
+            "threads": "earliest_message_date",
+        },
+    ),
+    Fault.SUBJECT_NOT_TEXT: (
+        {},
+        {
+            **dict.fromkeys(("messages", "threads"), "subject"),
+            "contacts": "given_name",
+            **dict.fromkeys(("calendars", "contact_groups"), "name"),
+            **dict.fromkeys(("events", "events_import"), "title"),
+        },
+    ),
+    Fault.TO_NOT_LIST: (
+        "somebody@oak.example",
+        {
+            "messages": "to",
+            "contacts": "emails",
+            **dict.fromkeys(("events", "events_import", "threads"), "participants"),
+        },
+    ),
+    Fault.LONE_SURROGATE: (
+        f"<p>{SURROGATE}</p>",
+        {
+            "messages": "body",
+            "contacts": "notes",
+            **dict.fromkeys(("calendars", "events", "events_import"), "description"),
+            "threads": "snippet",
+        },
+    ),
+}
+"""What a fault puts in place of a field, and of which field in each list; it spoils no other list."""
 _NEEDS_LIST = frozenset({Fault.DATA_NOT_LIST})
 _NEEDS_CURSOR = frozenset({Fault.REPEATED_RECORDS, Fault.REPEATED_CURSOR, Fault.CURSOR_EXPIRED})
 
@@ -77,25 +127,31 @@ class Facts:
     """What a request asks for, as far as faults look at it."""
 
     operation: str
-    """grants, grant, folders, folder, messages, message, webhooks, webhook or rotate."""
+    """grants, grant, folders, folder, messages, message, contacts, contact, contact_groups, calendars,
+    calendar, events, events_import, event, threads, thread, webhooks, webhook or rotate."""
     grant_id: str | None
     folder_id: str | None
     page_token: str | None
     limit: int
     key: str
     """Path and parameters without the limit: what makes it the same request when a client retries."""
+    calendar_id: str | None = None
 
     def allows(self, fault: Fault) -> bool:
         """Return whether the fault means anything for this request."""
+        if fault in SPOILED_FIELDS:
+            return self.operation in SPOILED_FIELDS[fault][1]
         if fault in SPOILING:
-            return self.operation == "messages"
+            return self.operation in _MIRRORED
         if fault in _NEEDS_LIST:
             return self.operation in _LISTS
         if fault in _NEEDS_CURSOR:
-            needs_messages = fault is Fault.REPEATED_RECORDS
-            return self.page_token is not None and (self.operation == "messages" or not needs_messages)
+            repeats = fault is Fault.REPEATED_RECORDS
+            return self.page_token is not None and (self.operation in _MIRRORED or not repeats)
         if fault is Fault.FOLDER_GONE:
             return self.folder_id is not None
+        if fault is Fault.CALENDAR_GONE:
+            return self.calendar_id is not None
         return fault is not Fault.GRANT_EXPIRED or self.grant_id is not None
 
 
@@ -115,6 +171,7 @@ class FaultRule:
     """None: for ever."""
     seconds: float = 1.0
     """What Retry-After asks for, or how long a slow drip takes."""
+    calendar_id: str | None = None
 
     def matches(self, facts: Facts) -> bool:
         """Return whether the rule counts this request."""
@@ -122,6 +179,7 @@ class FaultRule:
             self.operation in {None, facts.operation}
             and self.grant_id in {None, facts.grant_id}
             and self.folder_id in {None, facts.folder_id}
+            and self.calendar_id in {None, facts.calendar_id}
             and (self.limit_over is None or facts.limit > self.limit_over)
             and facts.allows(self.fault)
         )

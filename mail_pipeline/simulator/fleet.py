@@ -8,10 +8,12 @@ from pathlib import Path
 from mail_pipeline.simulator import words
 from mail_pipeline.simulator.conversations import Shape
 from mail_pipeline.simulator.folders import folder_plan
+from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
 from mail_pipeline.simulator.mailboxes import GeneratedMailbox, Grant, Mailbox
 from mail_pipeline.simulator.mailfiles import FileMailbox, newest_date
 from mail_pipeline.simulator.messages import Writer
+from mail_pipeline.simulator.problems import LACKING
 from mail_pipeline.simulator.rhythm import DAY, YEAR, rhythm
 from mail_pipeline.simulator.seeds import stable_int
 
@@ -42,6 +44,12 @@ class MailboxSpec:
     body_mean: int = 4_000
     """Mean size of a body in bytes; the sizes are log-normal."""
     user_folders: int = 6
+    contacts: int = 20
+    """Of all sources together."""
+    calendars: int = 2
+    """None where the provider has no calendars; the third, and every sixth after it, hides its events."""
+    events: int = 40
+    """Of all calendars together."""
     oddity_every: int = 25
     """One message in this many has an odd feature the API allows (body absent, NUL, no sender); 0: none."""
     plain_only: float = 0.0
@@ -75,7 +83,8 @@ class Fleet:
 
     @classmethod
     def demo(cls, seed: int = 0, *, now: int | None = None) -> "Fleet":
-        """Describe one mailbox of each kind of provider, 9,100 messages of about 4 KB in all.
+        """Describe one mailbox of each kind of provider, 9,100 messages of about 4 KB in all, and the account
+        around each: 60 contacts, four calendars, 400 events.
 
         A client paced at 150 Google units per second and 200 ms per page reads all of it in half a minute.
         """
@@ -87,9 +96,11 @@ class Fleet:
             "yahoo": 1_600,
             "icloud": 1_200,
         }
-        return cls.generate(
-            seed, [MailboxSpec(provider, messages=size) for provider, size in sizes.items()], now=now
-        )
+        specs = [
+            MailboxSpec(provider, messages=size, contacts=60, calendars=4, events=400)
+            for provider, size in sizes.items()
+        ]
+        return cls.generate(seed, specs, now=now)
 
     @classmethod
     def from_mail(
@@ -179,4 +190,17 @@ def _generate(spec: MailboxSpec, seed: int, number: int, now: int) -> Mailbox:
         body_mean=spec.body_mean,
         oddity_every=spec.oddity_every,
     )
-    return GeneratedMailbox(grant, shape, writer)
+    holdings = Holdings(
+        provider=spec.provider,
+        grant_id=grant.id,
+        owner=writer.owner,
+        seed=seed,
+        mailbox=number,
+        now=now,
+        years=spec.years,
+        contacts=0 if spec.provider in LACKING["contacts"] else spec.contacts,
+        calendars=0 if spec.provider in LACKING["calendars"] else spec.calendars,
+        events=spec.events,
+        oddity_every=spec.oddity_every,
+    )
+    return GeneratedMailbox(grant, shape, writer, holdings)

@@ -6,6 +6,8 @@ IMAP family's are Message-IDs full of characters a URL reserves.
 """
 
 import base64
+import uuid
+from collections.abc import Callable
 from typing import Protocol
 
 from mail_pipeline.simulator.seeds import stable_int
@@ -35,6 +37,24 @@ def message_ids(provider: str, seed: int, mailbox: int) -> MessageIds:
     if provider in IMAP_FAMILY:
         return HeaderIds(seed, mailbox)
     return OpaqueIds(provider, seed, mailbox)
+
+
+def object_ids(provider: str, seed: int, mailbox: int, kind: str) -> Callable[[int], str]:
+    """Return what gives the ids of a grant's contacts, calendars or events, one kind of object a call.
+
+    Google's repeat across grants, as an event's id does with everybody invited; Microsoft's and EWS'
+    neighbours differ in case only.
+    """
+    if provider == "google":
+        return HexIds(stable_int(seed, kind)).encode
+    if provider in IMAP_FAMILY:
+        return lambda number: _upper_uuid(provider, seed, mailbox, kind, number)
+    return OpaqueIds(f"{provider} {kind}", seed, mailbox).encode
+
+
+def _upper_uuid(*parts: str | int) -> str:
+    high, low = (stable_int(*parts, half) for half in range(2))
+    return str(uuid.UUID(int=high << 64 | low, version=4)).upper()
 
 
 class HexIds:

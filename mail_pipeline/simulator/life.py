@@ -1,13 +1,14 @@
 """Random changes from a seed, in the proportions of a mailbox people work in."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from mail_pipeline.simulator.arrivals import made_up_text
+from mail_pipeline.simulator.errands import ERRANDS, Gone, errand
 from mail_pipeline.simulator.live import LiveMailbox
-from mail_pipeline.simulator.problems import MAILLESS
+from mail_pipeline.simulator.problems import LACKING, MAILLESS
 from mail_pipeline.simulator.seeds import stable_random
 from mail_pipeline.simulator.world import World
 
@@ -37,18 +38,30 @@ class Step(NamedTuple):
     """The name of the Provider's method."""
     grant_id: str
     object_id: str
-    """The message's or the folder's id after the change."""
+    """The id of what was changed, after the change."""
 
 
 def steps(
-    provider: "Provider", world: World, seed: int, grants: frozenset[str] | None, *, folders: bool = True
+    provider: "Provider",
+    world: World,
+    seed: int,
+    grants: frozenset[str] | None,
+    *,
+    folders: bool = True,
+    streams: Collection[str] = ("messages",),
 ) -> Iterator[Step]:
     """Make one change for each `next`; ends only where there is no valid grant with mail.
 
-    Without `folders` none is made, renamed or deleted.
+    Without `folders` none is made, renamed or deleted. Raises ValueError for an unknown stream.
     """
+    if unknown := set(streams) - {"messages", *ERRANDS}:
+        raise ValueError(f"nothing happens to {', '.join(sorted(unknown))}")
+    weights = {name: weight for stream in streams for name, weight in ERRANDS.get(stream, {}).items()}
+    if "messages" in streams:
+        weights = _WEIGHTS | weights
     random = stable_random("life", seed)
     deleted: list[tuple[str, str]] = []
+    gone: Gone = {}
     while True:
         with world.lock:
             mailboxes = [
@@ -62,7 +75,11 @@ def steps(
             if not mailboxes:
                 return
             mailbox = mailboxes[int(random.random() * len(mailboxes))]
-            step = _step(provider, mailbox, random, deleted, folders=folders)
+            operation = _draw(weights, random)
+            if operation in _WEIGHTS:
+                step = _step(provider, mailbox, operation, random, deleted, folders=folders)
+            else:
+                step = _errand(provider, world, mailbox, operation, random, gone)
         if step is not None:
             yield step
 
@@ -70,13 +87,13 @@ def steps(
 def _step(
     provider: "Provider",
     mailbox: LiveMailbox,
+    operation: str,
     random: Random,
     deleted: list[tuple[str, str]],
     *,
     folders: bool,
 ) -> Step | None:
-    """Make one change; None where the one drawn is not possible here, or not wanted."""
-    operation = _draw(random)
+    """Make one change of the mail; None where the one drawn is not possible here, or not wanted."""
     grant_id = mailbox.grant.id
     if operation.endswith("_folder") and not folders:
         return None
@@ -102,8 +119,18 @@ def _step(
     return Step(operation, grant_id, made)
 
 
-def _draw(random: Random) -> str:
-    names, sums = tuple(_WEIGHTS), tuple(accumulate(_WEIGHTS.values()))
+def _errand(
+    provider: "Provider", world: World, mailbox: LiveMailbox, operation: str, random: Random, gone: Gone
+) -> Step | None:
+    """Make one change beside the mail; None where the one drawn is not possible here."""
+    if not operation.endswith("_contact") and mailbox.grant.provider in LACKING["calendars"]:
+        return None
+    made = errand(provider, world.account(mailbox), operation, random, gone)
+    return None if made is None else Step(operation, mailbox.grant.id, made)
+
+
+def _draw(weights: Mapping[str, int], random: Random) -> str:
+    names, sums = tuple(weights), tuple(accumulate(weights.values()))
     point = random.random() * sums[-1]
     return next(name for name, total in zip(names, sums, strict=True) if point < total)
 

@@ -25,12 +25,16 @@ class Limits:
     google_list_units: int = 5
     google_get_units: int = 5
     """20 in Google Cloud projects created from 2026-05-01."""
+    google_thread_units: int = 40
+    """Per thread, listed or found; old projects pay 10."""
     google_status: Literal[403, 429] = 429
     """How Google's refusal arrives; it sends quota errors as 403, too."""
     microsoft_in_flight: int | None = 4
     microsoft_per_ten_minutes: int | None = 10_000
     ews_page: int | None = 50
     """A larger page answers 504."""
+    ews_threads: int | None = 20
+    """A larger page of threads answers 504."""
     imap_in_flight: int | None = 1
     grant_per_second: int | None = 200
     """Nylas' own, per grant."""
@@ -45,6 +49,7 @@ class Limits:
             microsoft_in_flight=None,
             microsoft_per_ten_minutes=None,
             ews_page=None,
+            ews_threads=None,
             imap_in_flight=None,
             grant_per_second=None,
             application_per_second=None,
@@ -55,11 +60,16 @@ class Limits:
         """Return those of Google Cloud projects created from 2026-05-01: 6,000 a minute, gets cost 20."""
         return replace(cls(), google_units_per_second=100.0, google_get_units=20)
 
-    def google_units(self, operation: str, count: int) -> int:
-        """Return what a call that served `count` records costs: a list and one get per record, or one get."""
-        if operation in {"messages", "folders"}:
-            return self.google_list_units + count * (self.google_get_units if operation == "messages" else 1)
-        return self.google_get_units if operation == "message" else 1
+    def google_units(self, operation: str, count: int) -> int | None:
+        """Return what a call that served `count` records costs: a list and one get per record, or one get.
+
+        None for what is no matter of Gmail: contacts, calendars and events.
+        """
+        gets = {"message": self.google_get_units, "thread": self.google_thread_units, "folder": 1}
+        if operation in gets:
+            return gets[operation]
+        one = gets.get(operation.removesuffix("s"))
+        return None if one is None else self.google_list_units + count * one
 
 
 @dataclass(frozen=True)
@@ -116,12 +126,12 @@ class Meter:
         yield
 
     @contextmanager
-    def mailbox_call(self, grant: Grant, limit: int) -> Iterator[None]:
-        """Count a call on a grant's mail, in flight for as long as the context is open."""
+    def mailbox_call(self, grant: Grant, limit: int, operation: str = "messages") -> Iterator[None]:
+        """Count a call on a grant's account, in flight for as long as the context is open."""
         self._nylas("grant", grant.id, self.limits.grant_per_second)
         self._in_flight[grant.id] += 1
         try:
-            self._provider(grant, limit, self._in_flight[grant.id])
+            self._provider(grant, limit, operation, self._in_flight[grant.id])
             yield
         finally:
             self._in_flight[grant.id] -= 1
@@ -135,8 +145,9 @@ class Meter:
         if wait:
             raise google_quota(self.limits.google_status, wait)
 
-    def _provider(self, grant: Grant, limit: int, in_flight: int) -> None:
+    def _provider(self, grant: Grant, limit: int, operation: str, in_flight: int) -> None:
         limits = self.limits
+        ews_page = limits.ews_threads if operation == "threads" else limits.ews_page
         if grant.provider == "microsoft":
             if _over(in_flight, limits.microsoft_in_flight):
                 raise _graph("Application is over its MailboxConcurrency limit.", "microsoft-in-flight", None)
@@ -144,7 +155,7 @@ class Meter:
                 window = self._window("microsoft", grant.id, TEN_MINUTES, limits.microsoft_per_ten_minutes)
                 if wait := window.spend(1, self._clock()):
                     raise _graph("Application is over its request limit.", "microsoft-requests", wait)
-        elif grant.provider == "ews" and _over(limit, limits.ews_page):
+        elif grant.provider == "ews" and _over(limit, ews_page):
             raise ApiError(504, "provider_error", "The provider did not answer in time", limit="ews-page")
         elif grant.provider in IMAP_FAMILY and _over(in_flight, limits.imap_in_flight):
             raise ApiError(503, "provider_error", "Too many simultaneous connections", limit="imap-in-flight")

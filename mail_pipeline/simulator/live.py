@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mail_pipeline.simulator.folders import Folder
+from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY, MessageIds
 from mail_pipeline.simulator.mailboxes import Grant, Mailbox
 from mail_pipeline.simulator.order import Order
@@ -21,6 +22,8 @@ class LiveMailbox:
     def __init__(self, base: Mailbox, ids: MessageIds) -> None:
         """Lay no changes yet over `base`; `ids` are those of new mail, from the number `len(base)` on."""
         self.grant: Grant = base.grant
+        self.version = 0
+        """Goes up with every change of the messages."""
         self._base = base
         self._size = len(base)
         self._folders = list(base.folders)
@@ -33,6 +36,11 @@ class LiveMailbox:
         self._renamed: set[str] = set()
         self._total = Counter[str]()
         self._unread = Counter[str]()
+
+    @property
+    def holdings(self) -> Holdings:
+        """Return how much the account held at first beside its mail."""
+        return self._base.holdings
 
     @property
     def folders(self) -> list[Folder]:
@@ -81,6 +89,11 @@ class LiveMailbox:
     def folders_of(self, number: int) -> tuple[str, ...]:
         """Return the ids of all folders a message is in."""
         return self._folders_of(self._order.serial(number))
+
+    def thread_of(self, number: int) -> str | None:
+        """Return the id of a message's thread, None where it does not say."""
+        serial = self._order.serial(number)
+        return self._base.thread_of(serial) if serial < self._size else self._arrived[serial].get("thread_id")
 
     def count_before(self, moment: int) -> int:
         """Return how many messages have a date before a unix time."""
@@ -197,6 +210,7 @@ class LiveMailbox:
 
     def _tally(self, serial: int, sign: int) -> None:
         """Count a message in or out of its folders."""
+        self.version += 1
         unread = sign * bool(self._record(serial)["unread"])
         for folder_id in self._folders_of(serial):
             self._total[folder_id] += sign

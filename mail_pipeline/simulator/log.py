@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class LoggedRequest:
     path: str
     """As sent: percent-encoded, without the query."""
     operation: str
-    """grants, grant, folders, folder, messages, message, webhooks, webhook, rotate; empty if unknown."""
+    """One of the operations in `Facts`; empty if unknown."""
     grant_id: str | None
     folder_id: str | None
     query_imap: bool
@@ -44,6 +45,8 @@ class LoggedRequest:
     """The rate limit that refused the request."""
     spoiled: tuple[str, ...]
     """Ids of the records a fault made unreadable."""
+    query: Mapping[str, str]
+    """Every parameter as asked; one given several times with commas."""
 
 
 class RequestLog:

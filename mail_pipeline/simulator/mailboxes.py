@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from mail_pipeline.simulator.conversations import Shape
 from mail_pipeline.simulator.folders import Folder
+from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.messages import Writer
 
 
@@ -58,6 +59,10 @@ class Mailbox(Protocol):
     def folders(self) -> Sequence[Folder]:
         """Return the folders in the order the API lists them."""
 
+    @property
+    def holdings(self) -> Holdings:
+        """Return how much the account holds beside its mail."""
+
     def __len__(self) -> int:
         """Return how many messages there are."""
 
@@ -66,6 +71,9 @@ class Mailbox(Protocol):
 
     def folders_of(self, number: int) -> tuple[str, ...]:
         """Return the ids of all folders a message is in."""
+
+    def thread_of(self, number: int) -> str | None:
+        """Return the id of a message's thread, None where it does not say."""
 
     def count_before(self, moment: int) -> int:
         """Return how many messages have a date before a unix time."""
@@ -90,6 +98,7 @@ class GeneratedMailbox:
     grant: Grant
     shape: Shape
     writer: Writer
+    holdings: Holdings
 
     @property
     def folders(self) -> Sequence[Folder]:
@@ -107,6 +116,10 @@ class GeneratedMailbox:
     def folders_of(self, number: int) -> tuple[str, ...]:
         """Return the ids of all folders a message is in."""
         return self.shape.sketch(number).folders
+
+    def thread_of(self, number: int) -> str | None:
+        """Return the id of a message's thread, None where it does not say."""
+        return self.writer.thread_of(number)
 
     def count_before(self, moment: int) -> int:
         """Return how many messages have a date before a unix time."""

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from mail_pipeline.simulator.folders import Folder
+from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
 from mail_pipeline.simulator.mailboxes import Grant
 from mail_pipeline.simulator.mime import body_and_attachments, decoded, participants, received_at
 from mail_pipeline.simulator.seeds import stable_int
+from mail_pipeline.simulator.words import Person
 
 _ATTRIBUTES = {
     "inbox": r"\Inbox",
@@ -70,6 +72,7 @@ class FileMailbox:
         token = stable_int("mail files", grant_name, number)
         self._grant_id = str(uuid.UUID(int=token << 64 | stable_int(number, grant_name), version=4))
         self._provider = provider
+        self._number = number
         merged: dict[str, _Entry] = {}
         for entry in self._scan():
             known = merged.setdefault(entry.id, entry)
@@ -110,6 +113,12 @@ class FileMailbox:
         """Return one folder per file or maildir folder, and Google Takeout's labels."""
         return self._folders
 
+    @property
+    def holdings(self) -> Holdings:
+        """Return that there is mail and nothing else."""
+        owner = Person(self._grant.name or "", self._grant.email or "")
+        return Holdings(self._provider, self._grant_id, owner, seed=0, mailbox=self._number, now=_CREATED)
+
     def __len__(self) -> int:
         """Return how many messages there are."""
         return len(self._entries)
@@ -121,6 +130,10 @@ class FileMailbox:
     def folders_of(self, number: int) -> tuple[str, ...]:
         """Return the ids of all folders a message is in."""
         return self._entries[number].folders
+
+    def thread_of(self, number: int) -> str | None:
+        """Return the id of a message's thread."""
+        return self._entries[number].thread
 
     def count_before(self, moment: int) -> int:
         """Return how many messages have a date before a unix time."""

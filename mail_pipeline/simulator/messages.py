@@ -1,5 +1,6 @@
 """A sketch becomes the API's Message object: people, subject, body, attachments, provider's quirks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, log
@@ -10,7 +11,7 @@ from typing import Any
 from mail_pipeline.simulator import words
 from mail_pipeline.simulator.conversations import CONVERSATION, NEWSLETTER, Shape, Sketch
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY, MessageIds, message_ids
-from mail_pipeline.simulator.oddities import ODDITIES
+from mail_pipeline.simulator.oddities import ODDITIES, thread_absent
 from mail_pipeline.simulator.seeds import stable_int, stable_random
 from mail_pipeline.simulator.words import Person
 
@@ -79,9 +80,16 @@ class Writer:
         elif sketch.kind == NEWSLETTER:
             message["reply_to"] = [{"email": "list@" + other.email.partition("@")[2]}]
         self._provider_fields(message, sketch, random)
-        if self.oddity_every and (number + shape.mailbox) % self.oddity_every == 0:
-            ODDITIES[number // self.oddity_every % len(ODDITIES)](message)
+        oddity = self._oddity(number)
+        if oddity is not None:
+            oddity(message)
         return message
+
+    def thread_of(self, number: int) -> str | None:
+        """Return the thread a message says it is in, without writing the message."""
+        if self._oddity(number) is thread_absent:
+            return None
+        return self.thread_id(self.shape.sketch(number).thread)
 
     def thread_id(self, first: int) -> str:
         """Return the id of the thread that begins with message number `first`."""
@@ -108,6 +116,11 @@ class Writer:
             references = root if parent == root else f"{root} {parent}"
             headers += [{"name": "In-Reply-To", "value": parent}, {"name": "References", "value": references}]
         return headers
+
+    def _oddity(self, number: int) -> Callable[[dict[str, Any]], None] | None:
+        if not self.oddity_every or (number + self.shape.mailbox) % self.oddity_every:
+            return None
+        return ODDITIES[number // self.oddity_every % len(ODDITIES)]
 
     def _other(self, sketch: Sketch) -> Person:
         shape = self.shape

@@ -53,7 +53,7 @@ class Event(NamedTuple):
     provider: str
     grant_id: str
     object: dict[str, Any]
-    """The whole message; folders and grants as they are sent."""
+    """The whole message; all else as it is sent."""
     time: int
     """Unix seconds of the change."""
 
@@ -64,6 +64,8 @@ class Style:
 
     transformed_without: Collection[str] = ()
     """Fields that customising takes out of messages; any makes their types end in `.transformed`."""
+    agenda_without: Collection[str] = ()
+    """The same for events and calendars."""
     metadata_only: Collection[str] = ()
     """Google grants with the gmail.metadata scope: no body, snippet and attachments, `.metadata`."""
 
@@ -125,7 +127,10 @@ def source(event: Event) -> str:
 
 
 def _shaped(event: Event, kind: str, style: Style) -> tuple[str, dict[str, Any]]:
-    if not event.trigger.startswith("message.") or event.trigger == "message.deleted":
+    resource, _, change = event.trigger.partition(".")
+    if resource in {"event", "calendar"} and change != "deleted" and style.agenda_without:
+        return f"{kind}.transformed", _without(event.object, style.agenda_without)
+    if resource != "message" or change == "deleted":
         return kind, event.object
     message = dict(event.object)
     if event.trigger == "message.updated":
@@ -146,5 +151,5 @@ def _shaped(event: Event, kind: str, style: Style) -> tuple[str, dict[str, Any]]
 
 
 def _without(message: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
-    kept = {"id", "grant_id", "object"}
+    kept = {"id", "grant_id", "object", "calendar_id"}
     return {key: value for key, value in message.items() if key in kept or key not in fields}

@@ -11,8 +11,8 @@ from typing import Any
 from mail_pipeline.simulator.cursors import Position
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
 from mail_pipeline.simulator.live import LiveMailbox
+from mail_pipeline.simulator.pager import Whim
 from mail_pipeline.simulator.queries import MessageQuery, selected
-from mail_pipeline.simulator.seeds import stable_share
 
 SCAN = 4_096
 """How many messages a folder's page looks at; a sparse folder of a huge mailbox gives short pages instead."""
@@ -67,11 +67,10 @@ class View:
         if position is not None:
             start = min(self.mailbox.number(position.next), start)
         first = self.mailbox.serial(start)
-        draw = stable_share(seed, binding, first) / irregular if irregular else 1.0
-        if draw < 0.3 and not (position and position.after_empty_page) and start >= self.low:
+        whim = Whim.of(seed, binding, first, irregular)
+        if whim.empties(position) and start >= self.low:
             return Page([], Position(first, after_empty_page=True))
-        if draw < 0.8:
-            limit = max(1, int(limit * (draw - 0.1)))
+        limit = whim.limit(limit)
         numbers: list[int] = []
         stop = self.low - 1
         if self.query.folder_id is not None:
@@ -81,7 +80,7 @@ class View:
             if self.holds(number):
                 numbers.append(number)
             number -= 1
-        ended = number < self.low and not (0.8 <= draw < 1 and numbers)
+        ended = number < self.low and not (whim.lingers and numbers)
         return Page(numbers, None if ended else Position(self.mailbox.serial(number)))
 
     def before(self, position: Position | None, count: int) -> list[int]:

@@ -26,6 +26,7 @@ from mail_pipeline.simulator.webhooks import Webhook, Webhooks
 CAPACITY = 50_000
 """How many notifications that are done are remembered."""
 _CONNECTIONS = 64
+_UPSERTED = frozenset({"message", "calendar", "event"})
 _SLACK = 0.001
 """Seconds by which a due time counts as reached, since times are sums of floats."""
 
@@ -174,13 +175,14 @@ class Postman:
     def _upserted(self, event: Event) -> Iterator[Event]:
         self._events += 1
         merged = self.disorder.hits("merge", self._events)
-        if event.trigger == "message.created":
+        resource, _, change = event.trigger.partition(".")
+        if resource not in _UPSERTED or not merged:
             yield event
-            if merged:
-                yield event._replace(trigger="message.updated")
+        elif change == "created":
+            yield event
+            yield event._replace(trigger=f"{resource}.updated")
         else:
-            swapped = merged and event.trigger == "message.updated"
-            yield event._replace(trigger="message.created") if swapped else event
+            yield event._replace(trigger=f"{resource}.created") if change == "updated" else event
 
     def _envelope(self, event: Event, kind: str, subject: dict[str, Any]) -> dict[str, Any]:
         return {

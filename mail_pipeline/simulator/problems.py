@@ -6,6 +6,11 @@ from mail_pipeline.simulator.mailboxes import Grant
 
 MAILLESS = frozenset({"virtual-calendar", "zoom"})
 """Providers whose grants have no mail."""
+LACKING = {
+    **dict.fromkeys(("messages", "threads", "contacts"), MAILLESS),
+    **dict.fromkeys(("calendars", "events"), frozenset({"imap", "yahoo", "zoom"})),
+}
+"""Providers that lack a part of the account."""
 
 
 class ApiError(Exception):
@@ -73,7 +78,7 @@ def grant_not_found() -> ApiError:
     return ApiError(404, "grant.not_found", "No grant found")
 
 
-def needs_mail(grant: Grant) -> None:
-    """Raise the API's 400 where a grant's provider has no mail."""
-    if grant.provider in MAILLESS:
-        raise bad_request(f"provider {grant.provider} does not support messages")
+def needs(grant: Grant, what: str) -> None:
+    """Raise the API's 400 where a grant's provider lacks messages, threads, contacts, calendars or events."""
+    if grant.provider in LACKING[what]:
+        raise bad_request(f"provider {grant.provider} does not support {what}")

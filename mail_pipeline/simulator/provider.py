@@ -5,41 +5,30 @@ happens to mail of the IMAP family older than 90 days, and what happens while a 
 owner authenticates again within 72 hours.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from mail_pipeline.simulator.appointments import CalendarChanges
 from mail_pipeline.simulator.arrivals import Letter, Person, compose, preview
+from mail_pipeline.simulator.changes import Outage
 from mail_pipeline.simulator.filing import checked, inbox, inside, labelled, own
 from mail_pipeline.simulator.fleet import MailboxSpec
 from mail_pipeline.simulator.folders import Folder, new_folder
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
 from mail_pipeline.simulator.life import Step, steps
 from mail_pipeline.simulator.live import LiveMailbox
-from mail_pipeline.simulator.notifications import Event, folder_object, grant_object, imap_sync_completed
-from mail_pipeline.simulator.world import World
+from mail_pipeline.simulator.notifications import folder_object, grant_object, imap_sync_completed
+from mail_pipeline.simulator.people import ContactChanges
 
 REPLAYED_WITHIN = 72 * 3_600
 """Seconds a grant may be expired for its missed notifications to be sent after all (API notes, 2)."""
 
 
-@dataclass
-class _Outage:
-    since: float
-    missed: list[Event] = field(default_factory=list)
-
-
-class Provider:
+class Provider(ContactChanges, CalendarChanges):
     """Changes at the providers. From any thread; every method raises KeyError for a grant or message unknown
     to it, ValueError for a folder.
     """
-
-    def __init__(self, world: World, post: Callable[[Event], None]) -> None:
-        """Take what is changed, and who is told."""
-        self._world = world
-        self._post = post
-        self._outages: dict[str, _Outage] = {}
-        self._made = 0
 
     def arrive(
         self,
@@ -205,7 +194,7 @@ class Provider:
             mailbox = self._mailbox(grant_id)
             if mailbox.grant.valid:
                 mailbox.grant = replace(mailbox.grant, valid=False)
-                self._outages[mailbox.grant.id] = _Outage(self._world.clock.now())
+                self._outages[mailbox.grant.id] = Outage(self._world.clock.now())
                 self._grant("expired", mailbox)
             return mailbox.grant.id
 
@@ -240,24 +229,22 @@ class Provider:
             self._grant("deleted", mailbox)
             return mailbox.grant.id
 
-    def live(self, seed: int, *, grants: Iterable[str] | None = None, folders: bool = True) -> Iterator[Step]:
+    def live(
+        self,
+        seed: int,
+        *,
+        grants: Iterable[str] | None = None,
+        folders: bool = True,
+        streams: Collection[str] = ("messages",),
+    ) -> Iterator[Step]:
         """Return an endless iterator: each `next` makes one random change and describes it.
 
-        The same seed makes the same changes to the same mail. `grants` are those it happens to, all valid
-        ones with mail where None. Without `folders` only mail changes.
+        The same seed makes the same changes to the same account. `grants` are those it happens to, all valid
+        ones with mail where None. Without `folders` none of these changes. `streams` are messages, contacts,
+        calendars and events; raises ValueError for others.
         """
         chosen = None if grants is None else frozenset(grants)
-        return steps(self, self._world, seed, chosen, folders=folders)
-
-    def _mailbox(self, grant_id: str) -> LiveMailbox:
-        mailbox = self._world.find(grant_id)
-        if mailbox is None or mailbox.grant.id in self._world.vanished:
-            raise KeyError(grant_id)
-        return mailbox
-
-    def _next(self) -> int:
-        self._made += 1
-        return self._made
+        return steps(self, self._world, seed, chosen, folders=folders, streams=streams)
 
     def _update(self, mailbox: LiveMailbox, record: dict[str, Any], **changes: Any) -> str:
         """Change a message and tell of it, unless nothing is different."""
@@ -287,11 +274,3 @@ class Provider:
 
     def _grant(self, change: str, mailbox: LiveMailbox) -> None:
         self._emit(f"grant.{change}", mailbox, grant_object(mailbox.grant, change))
-
-    def _emit(self, trigger: str, mailbox: LiveMailbox, subject: dict[str, Any]) -> None:
-        grant = mailbox.grant
-        event = Event(trigger, grant.provider, grant.id, subject, int(self._world.clock.now()))
-        if trigger.startswith("grant.") or grant.valid:
-            self._post(event)
-        elif grant.id in self._outages:
-            self._outages[grant.id].missed.append(event)

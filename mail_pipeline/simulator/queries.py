@@ -1,6 +1,6 @@
 """The query parameters of the list calls: parsed, checked as the API checks them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -47,12 +47,12 @@ class MessageQuery:
     fields: str = "standard"
 
 
-def paging(path: str, params: Mapping[str, str], default: int = 50) -> Paging:
-    """Read limit and page_token; raises the API's 400 for a limit outside 1 to 200."""
+def paging(path: str, params: Mapping[str, str], default: int = 50, most: int = MAX_LIMIT) -> Paging:
+    """Read limit and page_token; raises the API's 400 for a limit outside 1 to `most`."""
     bound = sorted((key, value) for key, value in params.items() if key not in {"limit", "page_token"})
     limit = whole_number(params, "limit", default)
-    if limit > MAX_LIMIT:
-        raise bad_request(f"limit must be lower than or equal to {MAX_LIMIT}")
+    if limit > most:
+        raise bad_request(f"limit must be lower than or equal to {most}")
     if limit < 1:
         raise bad_request("limit must be greater than or equal to 1")
     return Paging(limit, params.get("page_token") or None, f"{path}?{bound}")
@@ -63,7 +63,7 @@ def message_list_query(grant: Grant, params: Mapping[str, str]) -> MessageQuery:
 
     `received_after` and `received_before` exclude the second they name; EWS compares days and includes both.
     """
-    _known(params, _MESSAGE_LIST)
+    known(params, _MESSAGE_LIST)
     query = _message_query(grant, params)
     if query.query_imap and query.folder_id is None:
         raise bad_request("in is required when query_imap is true")
@@ -79,19 +79,19 @@ def message_list_query(grant: Grant, params: Mapping[str, str]) -> MessageQuery:
 
 def message_query(grant: Grant, params: Mapping[str, str]) -> MessageQuery:
     """Read the parameters of a GET of one message."""
-    _known(params, _MESSAGE)
+    known(params, _MESSAGE)
     return _message_query(grant, params)
 
 
 def folder_list_select(params: Mapping[str, str]) -> frozenset[str] | None:
     """Check the parameters of a folder list and return the fields selected."""
-    _known(params, _FOLDER_LIST)
-    return _select(params)
+    known(params, _FOLDER_LIST)
+    return select(params)
 
 
 def grant_list_parameters(params: Mapping[str, str]) -> Mapping[str, str]:
     """Check the parameters of a grant list: offset paging, no page_token."""
-    _known(params, _GRANT_LIST)
+    known(params, _GRANT_LIST)
     if params.get("sort_by", "created_at") not in {"created_at", "updated_at"}:
         raise bad_request("sort_by must be created_at or updated_at")
     if params.get("order_by", "desc") not in {"asc", "desc"}:
@@ -135,16 +135,17 @@ def _message_query(grant: Grant, params: Mapping[str, str]) -> MessageQuery:
     fields = params.get("fields", "standard")
     if fields not in FIELDS:
         raise bad_request(f"fields must be one of {', '.join(FIELDS)}")
-    return MessageQuery(params.get("in") or None, query_imap, select=_select(params), fields=fields)
+    return MessageQuery(params.get("in") or None, query_imap, select=select(params), fields=fields)
 
 
-def _select(params: Mapping[str, str]) -> frozenset[str] | None:
+def select(params: Mapping[str, str]) -> frozenset[str] | None:
+    """Read which fields are asked for, None for all."""
     names = frozenset(name.strip() for name in params.get("select", "").split(",") if name.strip())
     return names or None
 
 
-def _known(params: Mapping[str, str], known: frozenset[str]) -> None:
+def known(params: Mapping[str, str], names: Collection[str]) -> None:
     """Refuse what the simulator does not serve: ignoring a filter would answer another question."""
     for name in params:
-        if name not in known:
+        if name not in names:
             raise bad_request(f"unknown or unsupported parameter {name}")

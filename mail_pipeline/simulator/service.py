@@ -1,17 +1,16 @@
 """The API's calls without HTTP: parameters in, data and the numbers about it out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
 from mail_pipeline.simulator.cursors import Cursors, Position
 from mail_pipeline.simulator.folders import Folder
 from mail_pipeline.simulator.live import LiveMailbox
+from mail_pipeline.simulator.pager import REPEATED, Pager, Result
 from mail_pipeline.simulator.pages import View
-from mail_pipeline.simulator.problems import bad_cursor, grant_not_found, needs_mail, not_found
+from mail_pipeline.simulator.problems import bad_cursor, grant_not_found, needs, not_found
 from mail_pipeline.simulator.queries import (
-    Paging,
     flag,
     folder_list_select,
     grant_list_parameters,
@@ -21,20 +20,10 @@ from mail_pipeline.simulator.queries import (
     selected,
     whole_number,
 )
-from mail_pipeline.simulator.seeds import stable_int
+from mail_pipeline.simulator.streams import Streams
 from mail_pipeline.simulator.world import World
 
 GRANTS_DEFAULT = 10
-_REPEATED = 3
-
-
-@dataclass
-class Result:
-    """What a call found: the envelope without its request_id, and how many records it served."""
-
-    envelope: dict[str, Any]
-    count: int = 1
-    dates: list[int] = field(default_factory=list)
 
 
 class Service:
@@ -43,9 +32,8 @@ class Service:
     def __init__(self, world: World, cursors: Cursors, *, irregular: float) -> None:
         """Take the share of irregular pages."""
         self.world = world
-        self._seed = world.fleet.seed
-        self._cursors = cursors
-        self._irregular = irregular
+        self._pager = Pager(cursors, seed=world.fleet.seed, irregular=irregular)
+        self.streams = Streams(world, self._pager)
 
     def mailbox(self, identifier: str) -> LiveMailbox:
         """Return the mailbox of a grant by id or e-mail address; raises the API's 404."""
@@ -82,7 +70,7 @@ class Service:
 
     def folders(self, mailbox: LiveMailbox, path: str, params: Mapping[str, str], now: float) -> Result:
         """List folders, 50 at a time unless asked otherwise."""
-        needs_mail(mailbox.grant)
+        needs(mailbox.grant, "messages")
         select = folder_list_select(params)
         page = paging(path, params)
         flag(params, "include_hidden_folders")
@@ -91,16 +79,17 @@ class Service:
         if flag(params, "single_level") and parent is None:
             listed = {folder.id for folder in shown}
             shown = [folder for folder in shown if folder.parent_id not in listed]
-        start = 0 if page.page_token is None else self._cursors.open(page.page_token, page.binding, now).next
+        position = self._pager.open(page, now)
+        start = 0 if position is None else position.next
         end = start + page.limit
         records = [self._folder_record(mailbox, folder) for folder in shown[start:end]]
         following = Position(end) if end < len(shown) else None
-        envelope = {"data": selected(records, select)} | self._next(following, page, now)
+        envelope = {"data": selected(records, select)} | self._pager.next(following, page, now)
         return Result(envelope, len(records))
 
     def folder(self, mailbox: LiveMailbox, folder_id: str) -> Result:
         """Return one folder."""
-        needs_mail(mailbox.grant)
+        needs(mailbox.grant, "messages")
         for folder in self._folders(mailbox):
             if folder.id == folder_id:
                 return Result({"data": self._folder_record(mailbox, folder)})
@@ -119,23 +108,23 @@ class Service:
 
         `repeat_records` puts the end of the page before in front, as some providers do.
         """
-        needs_mail(mailbox.grant)
+        needs(mailbox.grant, "messages")
         query, page = message_list_query(mailbox.grant, params), paging(path, params)
         self._require_folder(mailbox, query.folder_id)
         view = View.of(mailbox, query, self.world.cache_start)
-        token = page.page_token
-        position = None if token is None else self._cursors.open(token, page.binding, now)
+        position = self._pager.open(page, now)
         _require_place(mailbox, position)
-        repeated = view.before(position, min(_REPEATED, page.limit - 1)) if repeat_records else []
+        repeated = view.before(position, min(REPEATED, page.limit - 1)) if repeat_records else []
         room = page.limit - len(repeated)
-        part = view.page(position, room, irregular=self._irregular, seed=self._seed, binding=page.binding)
+        pager = self._pager
+        part = view.page(position, room, irregular=pager.irregular, seed=pager.seed, binding=page.binding)
         numbers = repeated + part.numbers
-        envelope = {"data": [view.record(number) for number in numbers]} | self._next(part.next, page, now)
+        envelope = {"data": [view.record(number) for number in numbers]} | pager.next(part.next, page, now)
         return Result(envelope, len(numbers), [mailbox.date(number) for number in numbers])
 
     def message(self, mailbox: LiveMailbox, message_id: str, params: Mapping[str, str]) -> Result:
         """Return one message: of the IMAP family's only the last 90 days, unless query_imap is asked for."""
-        needs_mail(mailbox.grant)
+        needs(mailbox.grant, "messages")
         query = message_query(mailbox.grant, params)
         self._require_folder(mailbox, query.folder_id)
         number = mailbox.find(message_id)
@@ -156,13 +145,6 @@ class Service:
     def _require_folder(self, mailbox: LiveMailbox, folder_id: str | None) -> None:
         if folder_id is not None and folder_id not in {folder.id for folder in self._folders(mailbox)}:
             raise not_found("folder")
-
-    def _next(self, position: Position | None, page: Paging, now: float) -> dict[str, str | None]:
-        """Return the cursor; at the end of a list one of the three ways the API says so."""
-        if position is not None:
-            return {"next_cursor": self._cursors.seal(position, page.binding, now)}
-        ends: tuple[dict[str, str | None], ...] = ({}, {"next_cursor": None}, {"next_cursor": ""})
-        return ends[stable_int(self._seed, page.binding) % 3]
 
 
 def _require_place(mailbox: LiveMailbox, position: Position | None) -> None:

@@ -21,6 +21,7 @@ from mail_pipeline.simulator.postman import Notification, Postman
 from mail_pipeline.simulator.provider import Provider
 from mail_pipeline.simulator.server import serve
 from mail_pipeline.simulator.service import Service
+from mail_pipeline.simulator.truths import truth
 from mail_pipeline.simulator.webhooks import Webhooks
 from mail_pipeline.simulator.world import World
 
@@ -120,16 +121,13 @@ class Simulator:
         """Return what was posted to webhooks, with the outcome of each try, in the order of the changes."""
         return self.postman.notifications()
 
-    def truth(self, grant_id: str) -> Iterator[dict[str, Any]]:
-        """Yield every message of a grant as it truly is now: all folders, the body or none; newest first.
+    def truth(self, grant_id: str, stream: str = "messages") -> Iterator[dict[str, Any]]:
+        """Yield every record of a grant as it truly is now: messages, contacts, calendars, events or threads.
 
-        Raises KeyError for an unknown grant.
+        Messages have all folders, the body or none, and come newest first. Events are those that anybody may
+        see, each with the calendar it is in. Raises KeyError for an unknown grant, ValueError for a stream.
         """
-        with self._world.lock:
-            mailbox = self._world.find(grant_id)
-            if mailbox is None:
-                raise KeyError(grant_id)
-            return mailbox.records()
+        return truth(self._world, grant_id, stream)
 
     def true_folders(self, grant_id: str) -> list[Folder]:
         """Return the folders of a grant as they truly are now; raises KeyError for an unknown grant."""
@@ -140,7 +138,7 @@ class Simulator:
             return mailbox.folders
 
     def vanish(self, grant_id: str, folder_id: str | None = None) -> None:
-        """Leave a grant, or one of its folders, out of every answer, as if it had been deleted."""
+        """Leave a grant, or one of its folders or calendars, out of every answer, as if it were deleted."""
         self._world.vanished.add(grant_id if folder_id is None else (grant_id, folder_id))
 
     def restore(self, grant_id: str, folder_id: str | None = None) -> None:

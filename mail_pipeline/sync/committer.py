@@ -230,8 +230,12 @@ class Committer:
             again = [*write.repeats, *overtaken]
             merged.setdefault(grant_id, []).extend(again)
             doubtful[id(write)] = {store.key(grant_id, each) for each in again}
-        new = store.merge(merged)
-        return {number: count + len(doubtful[number] & new) for number, count in counts.items()}
+        new = set(store.merge(merged))
+        for number, keys in doubtful.items():
+            counts[number] += len(keys & new)
+            # The next page may show it too, and it is new only once.
+            new -= keys
+        return counts
 
 
 def _advanced(checkpoint: Checkpoint, write: Write, new: int, fence: int) -> Checkpoint:

@@ -182,9 +182,7 @@ class Fetcher:
         except StopRun as error:
             answers.stop = error
         except MailPipelineError as error:
-            _log.warning(
-                "What grant %s has to be asked for could not be fetched: %s", grant_id, error.message
-            )
+            _log.warning("What is open of grant %s could not be asked for: %s", grant_id, error.message)
             self._out_of_reach.add(grant_id)
         return answers
 

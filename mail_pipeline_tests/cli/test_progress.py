@@ -8,14 +8,14 @@ from rich.console import Console
 
 from mail_pipeline.cli.progress import Bars, Lines, display, standing
 from mail_pipeline.sync.checkpoints import Checkpoint
-from mail_pipeline.sync.progress import Mailbox, MailboxProgress, progress
+from mail_pipeline.sync.progress import MailboxProgress, Slice, progress
 
 KEYS = ["0123456789abcdef/INBOX", "0123456789abcdef/Sent"]
 
 
 def at(key: str = KEYS[0], **changes: object) -> MailboxProgress:
     """A mailbox ten seconds into its run, a third of the way."""
-    mailbox = Mailbox(partition_key=key, grant_id=key.partition("/")[0], provider="imap", reported=300)
+    mailbox = Slice(partition_key=key, grant_id=key.partition("/")[0], provider="imap", reported=300)
     checkpoint = Checkpoint(partition_key=key, grant_id=mailbox.grant_id, state="listing", ids_seen=100)
     return replace(progress(mailbox, checkpoint, started_at=1e9, now=1e9 + 10), **changes)  # type: ignore[arg-type]
 

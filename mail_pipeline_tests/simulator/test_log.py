@@ -37,6 +37,7 @@ def test_a_request_is_logged_before_its_answer_arrives(served):
         fault=None,
         limited=None,
         spoiled=(),
+        query={"in": "INBOX", "query_imap": "true", "limit": "5"},
     )
     token = answer.json()["next_cursor"]
     served.api.mail(grant_id, folder="INBOX", query_imap="true", limit=5, page_token=token)

@@ -25,7 +25,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(lake: Lake) -> None:
         version=3,
         fence=2,
         grant_id="g",
-        folder_id="F\0/é",
+        scope="F\0/é",
         state=LISTING,
         round=2,
         cursor="c==",

@@ -240,9 +240,7 @@ def comparable(rows: list[dict[str, Any]]) -> list[str]:
 def complete_pass(mailbox: Mailbox, began: int, *seen: str, **fields: Any) -> None:
     """List folder F to its end in one page."""
     changes = {"state": COMPLETE, "folder_id": "F", "pass_started": began, **fields.pop("changes", {})}
-    mailbox.store(
-        page(began, *seen, folder="F"), "g/F", changes=changes, ends_folder_pass=True, at=began, **fields
-    )
+    mailbox.store(page(began, *seen, folder="F"), "g/F", changes=changes, ends_pass=True, at=began, **fields)
 
 
 def folders_of(mailbox: Mailbox) -> dict[str, list[str]]:

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from mail_pipeline.sync.checkpoints import COMPLETE, LISTING, Checkpoint
-from mail_pipeline.sync.progress import Mailbox, MailboxProgress, progress
+from mail_pipeline.sync.progress import MailboxProgress, Slice, progress
 
 
 def told(
     reported: int | None = 1_000, ids_before: int = 0, held_until: float | None = None, **fields: Any
 ) -> MailboxProgress:
-    mailbox = Mailbox(partition_key="g", grant_id="g", provider="ews", reported=reported)
+    mailbox = Slice(partition_key="g", grant_id="g", provider="ews", reported=reported)
     checkpoint = Checkpoint(partition_key="g", grant_id="g", **{"state": LISTING, "ids_seen": 400, **fields})
     return progress(
         mailbox, checkpoint, started_at=100.0, now=110.0, ids_before=ids_before, held_until=held_until

@@ -1,4 +1,4 @@
-"""Contacts: a pass for each source, since the API lists only the address book unless asked (reference: 5.2)."""
+"""Contacts: a pass for each source, for the API lists only the address book unless asked (5.2)."""
 
 from collections.abc import Iterator
 from typing import Any

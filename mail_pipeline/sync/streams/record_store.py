@@ -1,4 +1,4 @@
-"""Storing observations of declared streams: merged into the records the lake holds, their parts beside them."""
+"""Storing observations of declared streams: merged into the records that the lake holds."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -123,7 +123,7 @@ class RecordStore:
         missed = self._transaction.rows(
             statement, {name: value for name, value in told.items() if f"${name}" in statement}
         )
-        # What this transaction has merged is not among them: its old rows are deleted, its new ones not there.
+        # Not what this transaction has merged: its old rows are deleted, its new ones not there yet.
         for (identity,) in missed:
             key = self._key(checkpoint.grant_id, checkpoint.scope or "", identity)
             self._ask(key, MISSING, checkpoint.pass_started)

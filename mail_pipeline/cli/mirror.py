@@ -1,0 +1,170 @@
+"""`mail-pipeline mirror`: contacts, calendars and events, through the same Dagster assets and history."""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.signals import interruptible
+from mail_pipeline.cli.terminal import duration, explained, notes, print_json, print_table, results
+from mail_pipeline.cli.workplace import Workplace, find_workplace
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.connection import connect
+from mail_pipeline.sync.position import BackfillOptions
+from mail_pipeline.sync.progress import MailboxProgress
+
+if TYPE_CHECKING:
+    from mail_pipeline.launch import MirrorOutcome
+
+STREAMS = ("contacts", "calendars", "events")
+ON_REQUEST = ("provider_threads",)
+_LINE_EVERY = 5.0
+
+
+@click.command("mirror", short_help="Fetch contacts, calendars and events.")
+@click.option("--all", "everything", is_flag=True, help="Of every grant there is.")
+@click.option("--grant", "grants", multiple=True, help="Of this grant; may be repeated.")
+@click.option(
+    "--stream",
+    "streams",
+    multiple=True,
+    type=click.Choice([*STREAMS, *ON_REQUEST]),
+    help="Only this; may be repeated. provider_threads is fetched only where it is named: on Gmail each "
+    "thread costs 40 quota units.",
+)
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]),
+    help="Events that end no earlier than this, UTC where no offset is given. Default: all.",
+)
+@click.option("--full-resync", is_flag=True, help="List again what is complete, and find what is gone.")
+@click.option("--skip-refresh", is_flag=True, help="Do not list accounts and folders first.")
+@json_option
+@debug_option
+def command(
+    everything: bool,
+    grants: tuple[str, ...],
+    streams: tuple[str, ...],
+    since: datetime | None,
+    full_resync: bool,
+    skip_refresh: bool,
+    as_json: bool,
+) -> None:
+    """Fetch what accounts have beside their mail: contacts, calendars and events.
+
+    Goes on where the last run stopped, and leaves alone what is complete. Notifications keep it current.
+    """
+    if everything == bool(grants):
+        raise click.UsageError("Say whose: --all, or else --grant GRANT.")
+    place = find_workplace()
+    place.settings.require_key()
+    options = BackfillOptions(
+        since=since and (since if since.tzinfo else since.replace(tzinfo=UTC)), full_resync=full_resync
+    )
+    with interruptible():
+        place.enter()
+        outcome = mirror(place, grants, streams or STREAMS, options, refresh=not skip_refresh)
+    if as_json:
+        print_json(
+            {
+                "ok": outcome.succeeded,
+                "interrupted": outcome.cancelled,
+                "unknown": outcome.unknown,
+                "grants": [
+                    {
+                        "stream": stream,
+                        "grant": word.grant_id,
+                        "state": word.state,
+                        "records": word.messages,
+                        "reason": word.reason,
+                        "next_step": word.next_step,
+                    }
+                    for stream, word in outcome.grants
+                ],
+            }
+        )
+    else:
+        _tell(results(), outcome)
+    sys.exit(0 if outcome.succeeded else 1)
+
+
+def mirror(
+    place: Workplace,
+    grants: Sequence[str],
+    streams: Sequence[str],
+    options: BackfillOptions,
+    *,
+    refresh: bool = True,
+) -> "MirrorOutcome":
+    """List streams of these grants, of all where none is named, with lines on standard error.
+
+    The caller has entered `place`. Raises StopRun for what stops everything.
+    """
+    # Dagster takes 2 CPU seconds to import, and most commands do without it.
+    import dagster as dg
+
+    from mail_pipeline import launch
+
+    with ExitStack() as stack:
+        # A duplicate, since Dagster redirects standard error while a run goes on.
+        console = notes(stack.enter_context(os.fdopen(os.dup(2), "w")))
+        instance = stack.enter_context(dg.DagsterInstance.get())
+        if refresh:
+            console.print("Listing accounts and folders.")
+            launch.refresh_accounts(instance)
+        else:
+            launch.sync_partitions(instance, place.data)
+        if not grants:
+            with connect(place.data) as lake:
+                grants = [grant for (grant,) in lake.execute(queries.ACTIVE_GRANTS).fetchall()]
+        shown = _Lines(console)
+        return launch.run_mirror(grants, streams, options, instance=instance, on_progress=shown.take)
+
+
+class _Lines:
+    """A line every few seconds on what is at work."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next = time.monotonic() + _LINE_EVERY
+        self._begun = time.monotonic()
+        self._listed: dict[tuple[str, str], int] = {}
+
+    def take(self, stream: str, word: MailboxProgress) -> None:
+        self._listed[stream, word.grant_id] = word.ids_seen
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _LINE_EVERY
+        counts: Counter[str] = Counter()
+        for (name, _), listed in self._listed.items():
+            counts[name] += listed
+        told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        self._console.print(f"{told} listed, {duration(time.monotonic() - self._begun)}")
+
+
+def _tell(console: Console, outcome: "MirrorOutcome") -> None:
+    print_table(
+        console,
+        "",
+        ["stream", "grant", "provider", "state", "records"],
+        [
+            (stream, word.grant_id, word.provider, word.state, word.messages)
+            for stream, word in outcome.grants
+        ],
+    )
+    for stream, word in outcome.grants:
+        if not word.succeeded:
+            said = explained(word.reason, word.next_step)
+            console.print(f"{stream} of {word.grant_id} is {word.state}: {said}")
+    for name in outcome.unknown:
+        console.print(f"There is no grant {name}: the table `grants` lists them.")
+    if outcome.cancelled:
+        console.print("Interrupted; the next run goes on from the last stored page.")
