@@ -30,7 +30,7 @@ KINDS: Mapping[str, Kind] = {
         fields=(
             *("id", "grant_id", "object", "thread_id", "subject", "from", "to", "cc", "bcc", "reply_to"),
             *("date", "created_at", "folders", "unread", "starred", "snippet", "body", "attachments"),
-            *("in_reply_to", "metadata"),
+            *("in_reply_to", "schedule_id", "send_at", "use_draft", "metadata"),
         ),
         always=_TAGS | {"date", "folders"},
         people=frozenset({"from", "to", "cc", "bcc", "reply_to"}),

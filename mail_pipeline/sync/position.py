@@ -95,7 +95,7 @@ def next_position(
         return None
     missing = goal.missing(known.subset)
     if missing.everything or (missing and known.state != COMPLETE and known.adding is None):
-        # A pass that has begun listed less than is wanted now: what it has passed would have to be listed again.
+        # A pass that has begun has listed less than is wanted now.
         return whole
     steps = read_steps(known.adding)
     if missing.steps and (not steps or steps != missing.steps[-len(steps) :]):

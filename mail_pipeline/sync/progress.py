@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mail_pipeline.sync.checkpoints import LISTING, SKIPPED, Checkpoint
 from mail_pipeline.sync.position import WHOLE
 from mail_pipeline.sync.widening import Goal
-from mail_pipeline.sync.checkpoints import LISTING, SKIPPED, Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

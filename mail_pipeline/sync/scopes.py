@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from mail_pipeline.inbox.landing import Landed
 from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.subset import Subset, Subsets
 from mail_pipeline.subset.folders import Standing
 from mail_pipeline.sync.merge import Observation
@@ -99,7 +101,12 @@ class Scopes:
 
     def goal(self, grant_id: str, provider: str) -> Goal:
         """Return what the mailboxes of a grant are listed for."""
-        return Goal(self.of(grant_id, provider).subset, lambda: self._folders(grant_id))
+        scope = self.of(grant_id, provider)
+        wanted = [each for each, standing in scope.standings.items() if standing is Standing.WANTED]
+        listed_alone = len(wanted) == 1 and scope.subset.folders.wanted and provider not in IMAP_FAMILY
+        return Goal(
+            scope.subset, lambda: self._folders(grant_id), only=wanted[0] if listed_alone else None
+        )
 
     def _folders(self, grant_id: str) -> list[dict[str, Any]]:
         return self._lake.table(queries.FOLDERS_TO_JUDGE, [grant_id]).to_pylist()

@@ -45,6 +45,8 @@ class Goal:
 
     subset: Subset
     folders: Callable[[], Iterable[Mapping[str, Any]]] = tuple
+    only: str | None = None
+    """The one folder that is wanted of a mailbox listed in one pass."""
 
     @property
     def since(self) -> int | None:

@@ -46,7 +46,7 @@ def test_every_mistake_is_told_at_once_with_its_line_and_what_is_allowed() -> No
         'line 2, since: expected a date without quotes, such as 2024-01-31, found "2024-01-31"',
         'line 3, exclude_message_fields: "subjct" is no such field. Did you mean subject? Allowed: '
         "thread_id, subject, from, to, cc, bcc, reply_to, created_at, unread, starred, snippet, body, "
-        "attachments, in_reply_to, metadata",
+        "attachments, in_reply_to, schedule_id, send_at, use_draft, metadata",
         'line 5, provider.google.messages: expected true or false, found "no"',
         'line 6, provider.google.folders: "role:spam" names no role of a folder. Allowed: '
         f"{', '.join(ROLES)}",

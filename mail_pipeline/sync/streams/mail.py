@@ -26,7 +26,7 @@ class MessageStream(Stream):
     def page(self, grant: GrantClient, part: Slice, position: Position, limit: int | None) -> Page:
         """Fetch a page of messages."""
         query = MessageQuery(
-            folder_id=part.scope or position.step.folder,
+            folder_id=part.scope or position.step.folder or part.goal.only,
             query_imap=part.scope is not None,
             select=position.step.select,
             # The API does not say whether its bound is among what it lists.
