@@ -114,12 +114,26 @@ def mailbox_metadata(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue]:
         "quota_units": dg.MetadataValue.int(mailbox.quota_units),
         "dead_letters": dg.MetadataValue.int(mailbox.dead_letters),
         "webhook_before_first_page": dg.MetadataValue.bool(mailbox.subscribed),
+        **_planned(mailbox),
         "folder_id": _text(mailbox.folder_id),
         "reason": _text(mailbox.reason),
         "next_step": _text(mailbox.next_step),
         "dagster/partition_row_count": dg.MetadataValue.int(mailbox.messages),
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _planned(mailbox: MailboxProgress) -> dict[str, dg.MetadataValue | None]:
+    """Return what the pass was expected to take, beside which stands what it took."""
+    planned = mailbox.planned
+    if planned is None:
+        return {}
+    return {
+        "planned_messages": dg.MetadataValue.int(planned.messages),
+        "planned_pages": dg.MetadataValue.int(planned.pages),
+        "planned_quota_units": dg.MetadataValue.int(planned.quota_units),
+        "planned_seconds": dg.MetadataValue.int(planned.seconds),
+    }
 
 
 def stream_metadata(grant: MailboxProgress) -> dict[str, dg.MetadataValue]:

@@ -29,12 +29,21 @@ mirror = dg.define_asset_job(
     description="List the contacts, calendars and events of grants.",
     tags={"mail_pipeline/backfill": "directory"},
 )
-list_threads = dg.define_asset_job(
-    "list_threads",
-    selection=dg.AssetSelection.assets(provider_threads),
-    description="List threads as the provider has them. Dear: Gmail charges 40 quota units for each.",
-    tags={"mail_pipeline/backfill": "threads"},
-)
+LISTS = {
+    stream.key.to_user_string(): dg.define_asset_job(
+        f"list_{stream.key.to_user_string()}",
+        selection=dg.AssetSelection.assets(stream),
+        description=f"List the {what} of grants.",
+        tags={"mail_pipeline/backfill": "directory"},
+    )
+    for stream, what in (
+        (contacts, "contacts"),
+        (calendars, "calendars"),
+        (events, "events"),
+        (provider_threads, "threads, as the provider has them (dear: Gmail charges 40 units for each),"),
+    )
+}
+"""Jobs that list one stream, by its name."""
 apply_notifications = dg.define_asset_job(
     "apply_notifications",
     selection=dg.AssetSelection.assets(message_updates),
@@ -76,7 +85,7 @@ JOBS: list[Any] = [
     refresh_accounts,
     backfill,
     mirror,
-    list_threads,
+    *LISTS.values(),
     apply_notifications,
     watch_webhooks,
     reconcile,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from mail_pipeline import jobs
 from mail_pipeline.config import BackfillConfig
 from mail_pipeline.definitions import defs
 from mail_pipeline.errors import MailPipelineError, StopRun
@@ -44,10 +45,6 @@ __all__ = [
 ]
 
 _ASK_SECONDS = 3.0
-_JOBS_OF_STREAMS: Mapping[str, Sequence[str]] = {
-    "mirror": ("contacts", "calendars", "events"),
-    "list_threads": ("provider_threads",),
-}
 _UNWANTED = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
 _QUIET: Mapping[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -157,20 +154,16 @@ def run_mirror(
     registered = instance.get_dynamic_partitions(GRANT_PARTITIONS)
     unknown = tuple(sorted(set(grant_ids) - set(registered)))
     ended: list[tuple[str, MailboxProgress]] = []
-    for job, assets in _JOBS_OF_STREAMS.items():
-        chosen = [name for name in assets if name in streams]
-        if not chosen:
-            continue
+    for stream in streams:
         for neighbours in contiguous_ranges(registered, set(grant_ids)):
             run_id = str(uuid.uuid4())
             run = _run(
                 instance,
-                job,
+                jobs.LISTS[stream].name,
                 run_id,
                 mail_pipeline=_WatchedMirror(instance, run_id, on_progress, ended),
                 tags=range_tags(neighbours),
-                config={"ops": {name: {"config": config} for name in chosen}},
-                assets=chosen,
+                config={"ops": {stream: {"config": config}}},
             )
             if run.status in _UNWANTED:
                 return MirrorOutcome(tuple(ended), unknown, cancelled=True)
@@ -286,7 +279,6 @@ def _run(
     mail_pipeline: MailPipelineResource | None = None,
     tags: Mapping[str, str] | None = None,
     config: Mapping[str, object] | None = None,
-    assets: Sequence[str] | None = None,
 ) -> dg.DagsterRun:
     """Run a job to its end, whatever that is; raise only what stopped all of it."""
     try:
@@ -294,7 +286,6 @@ def _run(
             defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 run_id=run_id,
-                asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
                 run_config={**_QUIET, **(config or {})},
                 # The daemon cannot run it again: it belongs to no code location.
                 tags={"dagster/max_retries": "0", **(tags or {})},

@@ -1,5 +1,6 @@
 """What the ledger says of all mailboxes at once, for those who decide what to run."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from mail_pipeline.inbox.landing import Landing
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import catalog_path, connect
 from mail_pipeline.settings import Settings
+from mail_pipeline.sync.plan import thread_cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,27 @@ def newcomers(data: Path) -> frozenset[str]:
         return frozenset()
     with connect(data) as connection:
         return frozenset(key for (key,) in connection.execute(queries.NEWCOMERS).fetchall())
+
+
+def newcomer_grants(data: Path) -> frozenset[str]:
+    """Return the grants connected while notifications arrived whose contacts and events were never listed."""
+    if not catalog_path(data).exists():
+        return frozenset()
+    with connect(data) as connection:
+        return frozenset(grant for (grant,) in connection.execute(queries.NEWCOMER_GRANTS).fetchall())
+
+
+def thread_costs(data: Path, grant_ids: Collection[str]) -> str:
+    """Say what the provider's own list of threads will cost for these grants, by the mail that is stored."""
+    with connect(data) as connection:
+        rows = connection.execute(queries.THREADS_TO_LIST).fetchall()
+    wanted = set(grant_ids)
+    found = [(provider, count) for grant_id, provider, count in rows if grant_id in wanted]
+    costs = [thread_cost(provider, count) for provider, count in found]
+    threads = sum(count for _, count in found)
+    requests = sum(pages for pages, _ in costs)
+    units = sum(spent for _, spent in costs)
+    return f"About {threads:,} threads in {requests:,} requests, {units:,} of Gmail's quota units"
 
 
 def applied_up_to(data: Path) -> int:

@@ -30,8 +30,9 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _BACKFILLS_LOOKED_AT = 20
-_JOBS = {"backfill", "mirror", "list_threads"}
-_LISTED = {dg.AssetKey(name) for name in ("messages", "contacts", "calendars", "events", "provider_threads")}
+_LISTING = ("messages", "contacts", "calendars", "events", "provider_threads")
+_LISTED = {dg.AssetKey(name) for name in _LISTING}
+_JOBS = {"backfill", "mirror", *(f"list_{name}" for name in _LISTING)}
 
 _log = logging.getLogger(__name__)
 

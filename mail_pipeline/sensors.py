@@ -9,9 +9,10 @@ from mail_pipeline import jobs
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.bell import listen
 from mail_pipeline.errors import MailPipelineError, StopRun
-from mail_pipeline.ledger import Ledger, newcomers, read_ledger
+from mail_pipeline.ledger import Ledger, newcomer_grants, newcomers, read_ledger
 from mail_pipeline.partitions import (
     ALL_PARTITIONS,
+    GRANT_PARTITIONS,
     MAILBOXES_PER_RUN,
     PARTITIONS,
     PartitionChanges,
@@ -123,7 +124,7 @@ def notification_bell(
 
 
 @dg.sensor(
-    job=jobs.backfill,
+    jobs=[jobs.backfill, jobs.mirror],
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Backfills what appears while notifications arrive: accounts connected, folders made.",
@@ -132,14 +133,23 @@ def newcomer_backfill(
     context: dg.SensorEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Ask for the backfill of mailboxes that nobody has to think of."""
-    wanted = newcomers(mail_pipeline.settings().data)
-    if not wanted:
+    data = mail_pipeline.settings().data
+    wanted = {
+        (jobs.backfill.name, PARTITIONS): newcomers(data),
+        (jobs.mirror.name, GRANT_PARTITIONS): newcomer_grants(data),
+    }
+    if not any(wanted.values()):
         return dg.SkipReason("No new mailbox.")
     if listing_at_work(context.instance):
         return dg.SkipReason("A backfill is at work.")
-    registered = context.instance.get_dynamic_partitions(PARTITIONS)
-    ranges = contiguous_ranges(registered, wanted, longest=MAILBOXES_PER_RUN)
-    return [dg.RunRequest(tags=range_tags(keys)) for keys in ranges] or dg.SkipReason("Not registered yet.")
+    requests = [
+        dg.RunRequest(job_name=job, tags=range_tags(keys))
+        for (job, of), missing in wanted.items()
+        for keys in contiguous_ranges(
+            context.instance.get_dynamic_partitions(of), missing, longest=MAILBOXES_PER_RUN
+        )
+    ]
+    return requests or dg.SkipReason("Not registered yet.")
 
 
 SENSORS = [partition_keeper, table_checker, notification_bell, newcomer_backfill]

@@ -9,8 +9,10 @@ from mail_pipeline.assets.mail import messages
 from mail_pipeline.assets.tables import KINDS, OWNERS, description, table_metadata
 from mail_pipeline.config import BackfillConfig
 from mail_pipeline.events import MailboxEvents, stream_metadata
+from mail_pipeline.ledger import thread_costs
 from mail_pipeline.partitions import MAILBOXES_PER_RUN, grant_partitions
 from mail_pipeline.resources import MailPipelineResource, plain_failures
+from mail_pipeline.sync.streams import PROVIDER_THREADS
 
 GROUP = "directory"
 
@@ -42,6 +44,8 @@ def _stream_asset(
     ) -> Iterator[dg.MaterializeResult[None]]:
         """List this run's grants and report each on its partition."""
         events = MailboxEvents(context, stream_metadata, noun="grants")
+        if stream == PROVIDER_THREADS.name:
+            context.log.info(thread_costs(mail_pipeline.settings().data, context.partition_keys))
         with plain_failures():
             for grant in mail_pipeline.mirror(
                 stream, context.partition_keys, config.options(), events.running

@@ -121,6 +121,7 @@ def _reconciled(report: ReconcileReport) -> dict[str, dg.MetadataValue]:
         "unknown": sum(each.unknown for each in found),
         "changed": sum(each.changed for each in found),
         "missing": sum(each.missing for each in found),
+        "relisted_beside_mail": sum(each.ids_seen for each in report.relisted),
         "fetched": report.fetched,
         "waiting_to_be_fetched": report.waiting,
         "open_gaps": report.open_gaps,
@@ -129,9 +130,10 @@ def _reconciled(report: ReconcileReport) -> dict[str, dg.MetadataValue]:
 
 
 def _raise_failures(report: ReconcileReport) -> None:
-    failed = [each for each in report.grants if each.error is not None]
+    failed = [f"{each.grant_id}: {each.error}" for each in report.grants if each.error is not None]
+    failed += [f"{each.grant_id}: {each.reason}" for each in report.relisted if not each.succeeded]
     if failed:
-        text = "\n".join(f"{each.grant_id}: {each.error}" for each in failed[:5])
+        text = "\n".join(failed[:5])
         raise dg.Failure(
             f"{len(failed)} of {len(report.grants)} grants were not reconciled. {text}",
             metadata=_reconciled(report),

@@ -13,6 +13,7 @@ from mail_pipeline.errors import MailPipelineError
 _COMMANDS = (
     "demo",
     "up",
+    "plan",
     "backfill",
     "mirror",
     "apply",

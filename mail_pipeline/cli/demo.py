@@ -9,6 +9,7 @@ import click
 from mail_pipeline.cli.answers import first_answers, print_answers
 from mail_pipeline.cli.children import Children
 from mail_pipeline.cli.fill import Choice, Filled, fill
+from mail_pipeline.cli.mirror import STREAMS, mirror
 from mail_pipeline.cli.options import address_options, debug_option, json_option
 from mail_pipeline.cli.services import (
     CHANGES_PER_SECOND,
@@ -50,6 +51,8 @@ def command(headless: bool, host: str, port: int, seed: int, as_json: bool) -> N
                 filled = fill(place, lambda active: Choice(tuple(active)), check=children.check)
                 _tell(place, filled, as_json=as_json)
                 if url is not None and not filled.cancelled:
+                    notes().print("\nNow contacts, calendars and events (iCloud gives half a year at once).")
+                    mirror(place, (), STREAMS, refresh=False)
                     if place.simulated:
                         notes().print("\nMail keeps arriving: watch the asset message_updates in the UI.")
                     notes().print(f"\nThe Dagster UI stays until Ctrl-C: {url}")

@@ -18,6 +18,7 @@ from mail_pipeline.cli.terminal import duration, explained, notes, print_json, p
 from mail_pipeline.cli.workplace import Workplace, find_workplace
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import connect
+from mail_pipeline.ledger import thread_costs
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress
 
@@ -100,7 +101,7 @@ def mirror(
     place: Workplace,
     grants: Sequence[str],
     streams: Sequence[str],
-    options: BackfillOptions,
+    options: BackfillOptions | None = None,
     *,
     refresh: bool = True,
 ) -> "MirrorOutcome":
@@ -125,6 +126,8 @@ def mirror(
         if not grants:
             with connect(place.data) as lake:
                 grants = [grant for (grant,) in lake.execute(queries.ACTIVE_GRANTS).fetchall()]
+        if set(streams).intersection(ON_REQUEST):
+            console.print(f"{thread_costs(place.data, grants)}.")
         shown = _Lines(console)
         return launch.run_mirror(grants, streams, options, instance=instance, on_progress=shown.take)
 

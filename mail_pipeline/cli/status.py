@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import duckdb
 from rich.console import Console
 
 from mail_pipeline.cli.options import debug_option, json_option
@@ -32,10 +33,11 @@ class _Status:
     notifications: int
     notifications_applied: datetime | None
     open_gaps: int
+    streams: list[dict[str, Any]]
 
     @property
     def failed(self) -> bool:
-        return any(row["state"] == "failed" for row in self.mailboxes)
+        return any(row["state"] == "failed" for row in (*self.mailboxes, *self.streams))
 
 
 @click.command("status", short_help="Show where every mailbox stands.")
@@ -67,9 +69,7 @@ def command(watch: bool, as_json: bool) -> None:
 def _readings(data: Path, *, watch: bool) -> Iterator[_Status]:
     with connect(data) as connection:
         while True:
-            cursor = connection.execute(queries.STATUS_MAILBOXES)
-            names = [column[0] for column in cursor.description or ()]
-            mailboxes = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            mailboxes = _rows(connection, queries.STATUS_MAILBOXES)
             [(messages, listed, dead, applied, applied_at, gaps)] = connection.execute(
                 queries.STATUS_COUNTS
             ).fetchall()
@@ -84,10 +84,17 @@ def _readings(data: Path, *, watch: bool) -> Iterator[_Status]:
                 applied,
                 applied_at,
                 gaps,
+                _rows(connection, queries.STATUS_STREAMS),
             )
             if not watch:
                 return
             time.sleep(_WATCH_SECONDS)
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    cursor = connection.execute(query)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _show(console: Console, status: _Status) -> None:
@@ -116,6 +123,11 @@ def _show(console: Console, status: _Status) -> None:
             console.print(f"{row['partition_key']} is {row['state']}{until}: {said}")
     counts = counted(row["state"] for row in status.mailboxes)
     console.print(f"Mailboxes: {counts}. Messages stored: {status.messages:,}.")
+    for row in status.streams:
+        said = f": {explained(row['reason'], row['next_step'])}" if row["reason"] else ""
+        console.print(
+            f"{row['stream']}: {row['grants']:,} grants {row['state']}, {row['records']:,} records{said}"
+        )
     if status.notifications:
         gaps = f"{status.open_gaps:,} gaps are not repaired" if status.open_gaps else "no gaps"
         last = _ago(status.notifications_applied)

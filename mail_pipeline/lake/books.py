@@ -35,6 +35,10 @@ CHECKPOINT_COLUMNS = columns(
     ("until", "TIMESTAMPTZ", "A paused mailbox is tried again after this."),
     ("updated_at", "TIMESTAMPTZ", "When this checkpoint was written."),
     ("stream", "VARCHAR", "messages, contacts, calendars, events or provider_threads."),
+    ("planned_messages", "BIGINT", "Messages expected when this pass began; null where nobody could say."),
+    ("planned_pages", "BIGINT", "Pages expected then."),
+    ("planned_units", "BIGINT", "Quota units expected then."),
+    ("planned_seconds", "BIGINT", "Seconds expected then, at the pace it is allowed."),
     ("subset", "VARCHAR", "What was left out of all that is listed, as JSON; null for nothing."),
     ("adding", "VARCHAR", "What the pass in progress adds to that, as JSON; null where it lists everything."),
 )

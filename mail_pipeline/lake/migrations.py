@@ -14,6 +14,10 @@ _LIVE = ("notifications", "fetches", "written_beside", "webhooks", "gaps", "reco
 _STREAMS = (
     "ALTER TABLE checkpoints RENAME COLUMN folder_id TO scope",
     "ALTER TABLE checkpoints ADD COLUMN stream VARCHAR DEFAULT 'messages'",
+    *(
+        f"ALTER TABLE checkpoints ADD COLUMN planned_{what} BIGINT"
+        for what in ("messages", "pages", "units", "seconds")
+    ),
     *(line for table in STREAM_TABLES for line in table.ddl()),
 )
 

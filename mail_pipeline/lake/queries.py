@@ -23,8 +23,13 @@ GROUP BY g.id HAVING count(l.stream) = 0 OR NOT bool_and(l.state IN ('complete',
 """Grants whose account beside the mail was never listed, or not to its end."""
 
 MAILBOXES = """
-SELECT partition_key, grant_id, provider, folder_id, folder_name, reported, active, state
-FROM mailboxes SEMI JOIN wanted USING (partition_key)
+WITH pace AS (
+    SELECT provider, median(epoch(last_fetch - first_fetch) / (pages - 1)) AS seconds_per_page
+    FROM mailboxes WHERE state = 'complete' AND pass = 1 AND pages > 5 GROUP BY provider
+)
+SELECT partition_key, grant_id, provider, folder_id, folder_name, reported, active, state, expected,
+    seconds_per_page
+FROM mailboxes SEMI JOIN wanted USING (partition_key) LEFT JOIN pace USING (provider)
 """
 """The mailboxes whose partition keys are in the table `wanted`."""
 
@@ -243,34 +248,53 @@ SELECT grant_id, epoch(occurred_at)::BIGINT, epoch(connected_at)::BIGINT FROM (
 """
 """When each grant expired, and when it was connected again."""
 
-MARK_REPAIRED_GAPS = """
+_NOT_RELISTED = """
+EXISTS (
+    SELECT 1 FROM stream_ledger l
+    WHERE l.grant_id = g.id AND l.stream IN ('contacts', 'calendars', 'events') AND l.state <> 'skipped'
+        AND (l.state <> 'complete' OR coalesce(l.pass_started < gaps.ended_at, true))
+)
+"""
+"""What was listed of an account beside its mail was not listed again since a gap ended."""
+
+MARK_REPAIRED_GAPS = f"""
 UPDATE gaps SET repaired_at = now()
 WHERE repaired_at IS NULL AND ended_at IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM grants g
-    WHERE g.provider NOT IN ('virtual-calendar', 'zoom')
-        AND (gaps.grant_id IS NULL OR g.id = gaps.grant_id) AND g.created_at < gaps.ended_at
-        AND NOT EXISTS (
+    WHERE (gaps.grant_id IS NULL OR g.id = gaps.grant_id) AND g.created_at < gaps.ended_at AND (
+        {_NOT_RELISTED}
+        OR g.provider NOT IN ('virtual-calendar', 'zoom') AND NOT EXISTS (
             SELECT 1 FROM reconciliations r
             WHERE r.grant_id = g.id AND r.since IS NULL AND r.began_at >= gaps.ended_at
                 AND NOT EXISTS (SELECT 1 FROM fetches f WHERE f.grant_id = g.id)
         )
+    )
 )
 """
-"""A gap is repaired when every grant it concerns was swept whole since it ended, and nothing waits for it.
+"""A gap is repaired when every grant it concerns was listed whole since it ended, and nothing waits for it.
 
 One that has expired keeps it open until it is connected again, or gone.
 """
 
-GRANTS_TO_REPAIR = """
+GRANTS_TO_REPAIR = f"""
 SELECT DISTINCT g.id FROM grants g
 JOIN gaps ON (gaps.grant_id IS NULL OR gaps.grant_id = g.id) AND g.created_at < gaps.ended_at
-WHERE g.status = 'valid' AND g.provider NOT IN ('virtual-calendar', 'zoom') AND gaps.repaired_at IS NULL
-    AND NOT EXISTS (
+WHERE g.status = 'valid' AND gaps.repaired_at IS NULL AND (
+    {_NOT_RELISTED}
+    OR g.provider NOT IN ('virtual-calendar', 'zoom') AND NOT EXISTS (
         SELECT 1 FROM reconciliations r
         WHERE r.grant_id = g.id AND r.since IS NULL AND r.began_at >= gaps.ended_at
     )
+)
 """
-"""Grants that can be swept and were not since a gap that concerns them ended."""
+"""Grants that can be listed and were not, whole, since a gap that concerns them ended."""
+
+BEGUN_STREAMS = """
+SELECT DISTINCT stream, grant_id FROM stream_ledger
+SEMI JOIN wanted USING (grant_id)
+WHERE stream IN ('contacts', 'calendars', 'events')
+"""
+"""Streams that were ever listed of the grants in the table `wanted`."""
 
 FORGET_GAPS = """
 DELETE FROM gaps USING changed
@@ -323,6 +347,36 @@ ACTIVE_PARTITION_KEYS = "SELECT partition_key FROM mailboxes WHERE active"
 REQUESTS_AND_MESSAGES = """
 SELECT (SELECT coalesce(sum(requests), 0)::BIGINT FROM mailboxes), (SELECT count(*) FROM messages)
 """
+
+PLANNED_MAILBOXES = """
+WITH pace AS (
+    SELECT provider, median(epoch(last_fetch - first_fetch) / (pages - 1)) AS seconds_per_page
+    FROM mailboxes WHERE state = 'complete' AND pass = 1 AND pages > 5 GROUP BY provider
+)
+SELECT partition_key, grant_id, provider, folder_name, state, expected, seconds_per_page, ids_seen, pages,
+    quota_units, epoch(last_fetch - first_fetch)::BIGINT AS seconds,
+    planned_messages, planned_pages, planned_units, planned_seconds
+FROM mailboxes LEFT JOIN pace USING (provider)
+WHERE active AND ($grant::VARCHAR IS NULL OR grant_id = $grant)
+"""
+"""What is expected of each mailbox, what was when its list began, and what it took so far."""
+
+THREADS_TO_LIST = (
+    "SELECT grant_id, provider, count(*) FROM threads t JOIN grants g ON g.id = t.grant_id GROUP BY ALL"
+)
+
+STATUS_STREAMS = """
+SELECT stream, state, count(DISTINCT grant_id) AS grants, sum(records)::BIGINT AS records,
+    any_value(grant_id) AS grant_id, any_value(reason) AS reason, any_value(next_step) AS next_step
+FROM stream_ledger GROUP BY ALL ORDER BY stream, state
+"""
+
+NEWCOMER_GRANTS = """
+SELECT g.id FROM grants g
+SEMI JOIN notifications n ON n.grant_id = g.id AND n.trigger = 'grant.created'
+ANTI JOIN stream_ledger l ON l.grant_id = g.id
+"""
+"""Grants connected while notifications arrived, of which nothing beside the mail was ever listed."""
 
 NEWCOMERS = """
 SELECT m.partition_key FROM mailboxes m

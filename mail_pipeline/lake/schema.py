@@ -87,28 +87,37 @@ def _select(shown: tuple[Column, ...], source: str) -> str:
     return f"SELECT {', '.join(column.name for column in shown)} FROM {source} WHERE deleted_at IS NULL"
 
 
+# Gmail's labels overlap, but mail received has one category, and mail sent, drafted or thrown away has none.
 _MAILBOXES = """
 WITH newest AS (
     SELECT * FROM checkpoints QUALIFY row_number() OVER (PARTITION BY partition_key ORDER BY version DESC) = 1
 ), counted AS (
     SELECT grant_id, sum(total_count)::BIGINT AS total FROM all_folders
     WHERE deleted_at IS NULL GROUP BY grant_id
+), labelled AS (
+    SELECT grant_id, (
+        coalesce(greatest(
+            sum(total_count) FILTER (id = 'INBOX'), sum(total_count) FILTER (starts_with(id, 'CATEGORY_'))
+        ), 0) + coalesce(sum(total_count) FILTER (id IN ('SENT', 'DRAFT', 'SPAM', 'TRASH')), 0)
+    )::BIGINT AS total
+    FROM all_folders WHERE deleted_at IS NULL GROUP BY grant_id HAVING count(total_count) > 0
 ), known AS (
     SELECT *, NOT coalesce(list_contains(streams_off, 'messages'), false) AS mail FROM all_grants
 ), expected AS (
     SELECT g.id AS partition_key, g.id AS grant_id, NULL AS folder_id, NULL AS folder_name,
         CASE WHEN g.provider IN ('microsoft', 'ews') THEN c.total END AS reported,
+        CASE g.provider WHEN 'google' THEN l.total ELSE c.total END AS expected,
         g.provider, g.created_at, g.returned_at, g.deleted_at IS NULL AND g.mail AS active
-    FROM known g LEFT JOIN counted c ON c.grant_id = g.id
+    FROM known g LEFT JOIN counted c ON c.grant_id = g.id LEFT JOIN labelled l ON l.grant_id = g.id
     WHERE NOT g.per_folder AND g.provider NOT IN ('virtual-calendar', 'zoom')
     UNION ALL
-    SELECT f.partition_key, g.id, f.id, f.name, f.total_count, g.provider, g.created_at,
+    SELECT f.partition_key, g.id, f.id, f.name, f.total_count, f.total_count, g.provider, g.created_at,
         greatest(g.returned_at, f.returned_at),
         g.deleted_at IS NULL AND g.mail AND f.deleted_at IS NULL AND NOT coalesce(f.excluded, false)
     FROM all_folders f JOIN known g ON g.id = f.grant_id
     WHERE g.per_folder AND f.partition_key IS NOT NULL
     UNION ALL
-    SELECT g.id || '/@recent', g.id, NULL, NULL, NULL, g.provider, g.created_at, g.returned_at,
+    SELECT g.id || '/@recent', g.id, NULL, NULL, NULL, NULL, g.provider, g.created_at, g.returned_at,
         g.deleted_at IS NULL AND g.mail
     FROM known g WHERE g.per_folder
 )
@@ -120,7 +129,8 @@ SELECT e.partition_key, e.grant_id, e.provider, e.folder_id, e.folder_name, e.ac
     n.since, n.first_fetch, n.last_fetch, coalesce(n.requests, 0) AS requests,
     coalesce(n.body_bytes, 0) AS body_bytes, coalesce(n.quota_units, 0) AS quota_units,
     coalesce(n.dead_letters, 0) AS dead_letters, coalesce(n.subscribed, false) AS subscribed,
-    n.reason, n.next_step, n.until, n.updated_at
+    n.reason, n.next_step, n.until, n.updated_at, e.expected,
+    n.planned_messages, n.planned_pages, n.planned_units, n.planned_seconds
 FROM expected e LEFT JOIN newest n USING (partition_key)
 ORDER BY e.created_at, e.grant_id, e.folder_id IS NOT NULL, e.partition_key
 """
@@ -156,6 +166,11 @@ _MAILBOX_COLUMNS = (
             "until",
             "updated_at",
         )
+    ),
+    Column("expected", "BIGINT", "Messages to expect by what folders report now; for Gmail an estimate."),
+    *(
+        _CHECKPOINTED[name]
+        for name in ("planned_messages", "planned_pages", "planned_units", "planned_seconds")
     ),
 )
 

@@ -128,6 +128,7 @@ _LEDGER_COLUMNS = columns(
     ("records", "BIGINT", "Records stored that had not been stored before."),
     ("listed", "BIGINT", "Records listed in this pass, repeats included."),
     ("since", "TIMESTAMPTZ", "Listed no further back than this; null means all there is."),
+    ("pass_started", "TIMESTAMPTZ", "Provider's clock at the first request of this pass."),
     ("first_fetch", "TIMESTAMPTZ", "When the first page was ever stored."),
     ("last_fetch", "TIMESTAMPTZ", "When the last page was stored."),
     ("requests", "BIGINT", "HTTP requests spent, tries included."),
@@ -167,8 +168,8 @@ FROM threads t LEFT JOIN people p USING (grant_id, thread_id)
 """
 
 _LEDGER = """
-SELECT stream, grant_id, scope, state, pages, messages AS records, ids_seen AS listed, since, first_fetch,
-    last_fetch, requests, dead_letters, subscribed, reason, next_step, updated_at
+SELECT stream, grant_id, scope, state, pages, messages AS records, ids_seen AS listed, since, pass_started,
+    first_fetch, last_fetch, requests, dead_letters, subscribed, reason, next_step, updated_at
 FROM checkpoints WHERE stream <> 'messages'
 QUALIFY row_number() OVER (PARTITION BY partition_key ORDER BY version DESC) = 1
 """

@@ -8,11 +8,14 @@ import pyarrow as pa
 
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import Limits
 from mail_pipeline.settings import Settings
 from mail_pipeline.subset import Subsets, read_subsets
 from mail_pipeline.subset.conflicts import check_grant
 from mail_pipeline.sync.checkpoints import FAILED, REGISTERED, SKIPPED, Checkpoint, newest_checkpoints
+from mail_pipeline.sync.client import limits_of
 from mail_pipeline.sync.partition_keys import split
+from mail_pipeline.sync.plan import plan
 from mail_pipeline.sync.pool import GrantWork, Task, open_pool
 from mail_pipeline.sync.position import BackfillOptions, has_more
 from mail_pipeline.sync.progress import MailboxProgress, Slice
@@ -41,13 +44,14 @@ def backfill(
     """
     options = options or BackfillOptions()
     with open_pool(settings, options) as pool:
-        grants, settled = _sort(pool.lake, list(dict.fromkeys(keys)), options, read_subsets(settings))
+        wanted, subsets = list(dict.fromkeys(keys)), read_subsets(settings)
+        grants, settled = _sort(pool.lake, wanted, options, limits_of(settings), subsets)
         yield from settled
         yield from pool.work(grants.values(), on_progress or (lambda _: None))
 
 
 def _sort(
-    lake: Lake, wanted: list[str], options: BackfillOptions, subsets: Subsets
+    lake: Lake, wanted: list[str], options: BackfillOptions, limits: Limits, subsets: Subsets
 ) -> tuple[Mapping[str, GrantWork], list[MailboxProgress]]:
     """Tell the mailboxes there is work for, by grant, from those whose outcome is known already."""
     table = pa.table({"partition_key": pa.array(wanted, pa.string())})
@@ -57,7 +61,8 @@ def _sort(
     scopes = Scopes(lake, subsets)
     for key, checkpoint in _standing(lake, wanted, found).items():
         row = found.get(key)
-        task = Task(_mailbox(key, row), checkpoint, ids_before=checkpoint.ids_seen)
+        mailbox = _mailbox(key, row, options, limits)
+        task = Task(mailbox, checkpoint, ids_before=checkpoint.ids_seen)
         scope = None
         if row is not None:
             check_grant(subsets, row["grant_id"], row["provider"])
@@ -82,15 +87,14 @@ def _standing(lake: Lake, wanted: list[str], found: Mapping[str, dict[str, Any]]
     standing = {}
     for key in wanted:
         row = found.get(key)
-        mailbox = _mailbox(key, row)
-        checkpoint = stored.get(key) or Checkpoint(partition_key=key, grant_id=mailbox.grant_id)
+        checkpoint = stored.get(key) or Checkpoint(partition_key=key, grant_id=split(key)[0])
         if row is not None and row["state"] == REGISTERED:
             checkpoint = replace(checkpoint, state=REGISTERED)
         standing[key] = checkpoint
     return standing
 
 
-def _mailbox(key: str, row: dict[str, Any] | None) -> Slice:
+def _mailbox(key: str, row: dict[str, Any] | None, options: BackfillOptions, limits: Limits) -> Slice:
     if row is None:
         return Slice(partition_key=key, grant_id=split(key)[0], provider="unknown")
     return Slice(
@@ -100,6 +104,16 @@ def _mailbox(key: str, row: dict[str, Any] | None) -> Slice:
         scope=row["folder_id"],
         scope_name=row["folder_name"],
         reported=row["reported"],
+        # How much of it is newer than a date, nobody says.
+        planned=plan(
+            row["provider"],
+            row["expected"],
+            limits=limits,
+            page_size=options.page_size,
+            seconds_per_page=row["seconds_per_page"],
+        )
+        if options.since is None
+        else None,
     )
 
 

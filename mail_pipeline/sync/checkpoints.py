@@ -10,6 +10,7 @@ import pyarrow as pa
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.plan import Plan
 from mail_pipeline.sync.rows import arrow_table
 
 MESSAGES = "messages"
@@ -58,8 +59,21 @@ class Checkpoint:
     until: int | None = None
     updated_at: int = 0
     stream: str = MESSAGES
+    planned_messages: int | None = None
+    planned_pages: int | None = None
+    planned_units: int | None = None
+    planned_seconds: int | None = None
     subset: str | None = None
     adding: str | None = None
+
+    @property
+    def planned(self) -> Plan | None:
+        """Return what the pass was expected to take when it began, where somebody could say."""
+        told = (self.planned_messages, self.planned_pages, self.planned_units, self.planned_seconds)
+        messages, pages, units, seconds = told
+        if messages is None or pages is None or units is None or seconds is None:
+            return None
+        return Plan(messages=messages, pages=pages, quota_units=units, seconds=seconds)
 
 
 _NAMES = tuple(each.name for each in fields(Checkpoint))

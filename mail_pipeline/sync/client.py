@@ -12,9 +12,14 @@ def open_client(settings: Settings) -> NylasClient:
     It asks for what the configuration file wants and lets out nothing else. Raises StopRun where the key, the
     address or that file cannot be right.
     """
-    limits = Limits(
+    wanted = views(read_subsets(settings))
+    return NylasClient(settings.api_key, settings.api_uri, limits=limits_of(settings), views=wanted)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the numbers the client keeps to, as the settings want them."""
+    return Limits(
         google_units_per_second=settings.google_units_per_second,
         page_interval=settings.min_page_interval,
         patience=settings.patience,
     )
-    return NylasClient(settings.api_key, settings.api_uri, limits=limits, views=views(read_subsets(settings)))

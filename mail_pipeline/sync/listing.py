@@ -11,6 +11,7 @@ from mail_pipeline.nylas import CursorRejected, GrantClient, Page
 from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, LISTING, PAUSED, SKIPPED, Checkpoint
 from mail_pipeline.sync.committer import Committer, Write
 from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.plan import Plan
 from mail_pipeline.sync.position import BackfillOptions, Position, next_position
 from mail_pipeline.sync.progress import Slice
 from mail_pipeline.sync.seen import SeenIds
@@ -157,7 +158,7 @@ class Listing:
         counts = {"pages": 1, "ids_seen": len(page.records)}
         changes = self._changes(position, following)
         if position.restart:
-            changes |= {**counts, "subscribed": self._covered}
+            changes |= {**counts, "subscribed": self._covered, **_planned(self.part.planned)}
         else:
             growth |= counts
         self._submit(
@@ -247,6 +248,15 @@ class Listing:
         if self._last is not None:
             # A future wakes who waits for it before it calls back.
             self.checkpoint = self._last.result()
+
+
+def _planned(plan: Plan | None) -> dict[str, int | None]:
+    return {
+        "planned_messages": None if plan is None else plan.messages,
+        "planned_pages": None if plan is None else plan.pages,
+        "planned_units": None if plan is None else plan.quota_units,
+        "planned_seconds": None if plan is None else plan.seconds,
+    }
 
 
 def _known(moment: int | None) -> Iterator[int]:

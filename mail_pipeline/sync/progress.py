@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mail_pipeline.sync.checkpoints import LISTING, SKIPPED, Checkpoint
+from mail_pipeline.sync.plan import Plan
 from mail_pipeline.sync.position import WHOLE
 from mail_pipeline.sync.widening import Goal
 
@@ -24,6 +25,8 @@ class Slice:
     scope_name: str | None = None
     reported: int | None = None
     """Records the provider says it holds."""
+    planned: Plan | None = None
+    """What listing all of it is expected to take."""
     goal: Goal = WHOLE
     """What of it is wanted."""
 
@@ -61,6 +64,8 @@ class MailboxProgress:
     """A webhook was active before the first page."""
     reason: str | None
     next_step: str | None
+    planned: Plan | None = None
+    """What this pass was expected to take when it began."""
 
     @property
     def succeeded(self) -> bool:
@@ -112,6 +117,7 @@ def progress(
         subscribed=checkpoint.subscribed,
         reason=checkpoint.reason,
         next_step=checkpoint.next_step,
+        planned=checkpoint.planned,
     )
 
 

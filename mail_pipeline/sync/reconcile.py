@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+
+import pyarrow as pa
 
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake import queries
@@ -22,8 +24,12 @@ from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.fetching import fetch_waiting
 from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.mirror import mirror
+from mail_pipeline.sync.position import BackfillOptions
+from mail_pipeline.sync.progress import MailboxProgress
 from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.scopes import Scope, Scopes
+from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.sync.sweep import Findings, Swept, store_sweep, sweep
 
 _log = logging.getLogger(__name__)
@@ -58,11 +64,14 @@ class ReconcileReport:
     waiting: int
     open_gaps: int
     """Gaps that are still not repaired."""
+    relisted: tuple[MailboxProgress, ...] = ()
+    """The last word on each stream beside the mail that was listed again, by grant."""
 
     @property
     def succeeded(self) -> bool:
         """Tell whether every grant got through and nothing is left to be asked for."""
-        return not self.waiting and all(each.error is None for each in self.grants)
+        listed = all(each.succeeded for each in self.relisted)
+        return listed and not self.waiting and all(each.error is None for each in self.grants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +137,26 @@ def reconcile(
             done.append(future.result())
             (on_grant or (lambda _: None))(done[-1])
         fetched, waiting = fetch_waiting(settings, lake)
+        # What is looked at whole is looked at with all there is beside the mail.
+        whole = [job.grant["id"] for job in jobs if job.since is None or job.whole_since is not None]
+        relisted = tuple(_relist(settings, lake, whole))
         with lake.transaction() as transaction:
             transaction.change("gaps", queries.MARK_REPAIRED_GAPS)
         (open_gaps,) = lake.column(queries.OPEN_GAPS_COUNT)
-    return ReconcileReport(tuple(done), fetched, waiting, open_gaps)
+    return ReconcileReport(tuple(done), fetched, waiting, open_gaps, relisted)
+
+
+def _relist(settings: Settings, lake: Lake, grant_ids: Sequence[str]) -> Iterator[MailboxProgress]:
+    """List again the contacts, calendars and events of these grants, as far as they were ever listed."""
+    wanted = pa.table({"grant_id": pa.array(grant_ids, pa.string())})
+    begun = {
+        (row["stream"], row["grant_id"])
+        for row in lake.table(queries.BEGUN_STREAMS, wanted=wanted).to_pylist()
+    }
+    for name, stream in RECORD_STREAMS.items():
+        of = [grant_id for grant_id in grant_ids if (name, grant_id) in begun]
+        if of:
+            yield from mirror(stream, of, settings=settings, options=BackfillOptions(full_resync=True))
 
 
 def grants_with_open_gaps(settings: Settings) -> set[str]:

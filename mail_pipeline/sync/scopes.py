@@ -104,9 +104,7 @@ class Scopes:
         scope = self.of(grant_id, provider)
         wanted = [each for each, standing in scope.standings.items() if standing is Standing.WANTED]
         listed_alone = len(wanted) == 1 and scope.subset.folders.wanted and provider not in IMAP_FAMILY
-        return Goal(
-            scope.subset, lambda: self._folders(grant_id), only=wanted[0] if listed_alone else None
-        )
+        return Goal(scope.subset, lambda: self._folders(grant_id), only=wanted[0] if listed_alone else None)
 
     def _folders(self, grant_id: str) -> list[dict[str, Any]]:
         return self._lake.table(queries.FOLDERS_TO_JUDGE, [grant_id]).to_pylist()

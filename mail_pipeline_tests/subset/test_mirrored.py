@@ -105,6 +105,7 @@ def test_changes_are_followed_within_the_subset_and_a_sweep_finds_nothing_else(s
         world.simulator.clock.advance(2)
         world.settle()
         provider.move(grant, hidden, [inbox])
+        provider.arrive(grant, subject="out again", folders=[secret])
         world.simulator.clock.advance(2)
     world.settle()
     keeps, shows = in_folders(*unwanted), without_folders(*unwanted)
