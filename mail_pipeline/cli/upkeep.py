@@ -11,6 +11,7 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.removal import remove_excluded as remove
 from mail_pipeline.sync.retention import retire
 
 
@@ -22,24 +23,40 @@ from mail_pipeline.sync.retention import retire
     show_default=True,
     help="How many days back one can still look at the tables as they were then.",
 )
+@click.option(
+    "--remove-excluded",
+    is_flag=True,
+    help="Remove for good what is stored and the configuration file leaves out.",
+)
 @json_option
 @debug_option
-def command(keep_days: int, as_json: bool) -> None:
+def command(keep_days: int, remove_excluded: bool, as_json: bool) -> None:
     """Merge the lake's small files, drop what is superseded and sweep up leftovers.
 
     Notifications applied long ago (MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS) leave the landing table. What the
     tables say does not change. Safe to interrupt, and to run beside a backfill and queries.
+
+    With --remove-excluded, what mail_pipeline.toml no longer asks for leaves the tables, all earlier states
+    of them, and the landing table. Queries under way may fail then.
     """
     settings = find_workplace().for_reading().settings
     data = settings.data
     # Opening a lake for writing would make one where there is none.
     connect(data).close()
+    removed = remove(settings) if remove_excluded else None
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
     retired = retire(settings)
     if as_json:
-        print_json({"ok": True, "data": data, **asdict(report), "notifications_removed": retired})
+        said = {"ok": True, "data": data, **asdict(report), "notifications_removed": retired}
+        print_json(said if removed is None else {**said, "removed": asdict(removed)})
         return
+    if removed is not None:
+        results().print(
+            f"Removed: {removed.messages:,} messages, parts of {removed.narrowed:,} others, "
+            f"{removed.records:,} other records, parts of {removed.letters:,} dead letters and of "
+            f"{removed.notifications:,} landed notifications."
+        )
     results().print(
         f"Checkpoints dropped: {report.checkpoints_dropped:,}. "
         f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}. "

@@ -20,6 +20,7 @@ _BATCH = 500
 _SLEPT_SECONDS = 300.0
 """A heartbeat comes every 15 s, unless the machine sleeps."""
 """Rows of one statement, and of one transaction of retention."""
+_NARROWED_AT_ONCE = 32 * 2**20
 _LOCK = 7_526_417_308_291_164_001
 """The landing table among Postgres' advisory locks: any number that nobody else takes."""
 _INSERT = "INSERT INTO notifications (received_at, headers, body) VALUES "
@@ -206,6 +207,31 @@ class Landing:
                 going = [number for number in numbers if number not in kept]
                 connection.execute(_notifications.delete().where(_notifications.c.number.in_(going)))
             removed += len(going)
+
+    def narrow(self, providers: Mapping[str, str]) -> int:
+        """Take what is not wanted out of what has landed, for good; return of how many.
+
+        `providers` are those of the grants. On Postgres the old rows are gone with its next VACUUM FULL.
+        """
+        changed = last = 0
+        while batch := self.after(last, limit=_BATCH, max_bytes=_NARROWED_AT_ONCE):
+            last = batch[-1].number
+            kept = [narrowed(each, self._subsets, providers) for each in batch]
+            with self._transaction() as connection:
+                for one, other in zip(batch, kept, strict=True):
+                    if one.body != other.body:
+                        changed += 1
+                        connection.execute(
+                            _notifications.update()
+                            .where(_notifications.c.number == one.number)
+                            .values(headers=orjson.dumps(other.headers), body=other.body)
+                        )
+        if changed and not self._on_postgres:
+            with database_errors(self._data), self._engine.connect() as connection:
+                bare = connection.execution_options(isolation_level="AUTOCOMMIT")
+                bare.exec_driver_sql("VACUUM")
+                bare.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return changed
 
     def beat(self, receiver: str, at: float, *, started: bool = False) -> None:
         """Note that a receiver stored, or could store, at this time (unix seconds).

@@ -71,6 +71,16 @@ class Position:
         return changes | ({"pages": 0, "ids_seen": 0} if self.restart else {})
 
 
+def narrower(checkpoint: Checkpoint, goal: Goal) -> Checkpoint:
+    """Return the checkpoint of a mailbox that is listed, as it stands once less is wanted of it.
+
+    What came since lacks what is no longer wanted: should that be wanted again, it has to be fetched.
+    """
+    if checkpoint.state != COMPLETE or goal.missing(checkpoint.subset):
+        return checkpoint
+    return replace(checkpoint, subset=goal.described)
+
+
 def has_more(checkpoint: Checkpoint, options: BackfillOptions, goal: Goal = WHOLE) -> bool:
     """Tell whether a slice that stands there has anything left to list."""
     return next_position(checkpoint, options, resync=options.full_resync, goal=goal) is not None

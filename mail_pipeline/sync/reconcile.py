@@ -25,10 +25,10 @@ from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.fetching import fetch_waiting
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.mirror import mirror
-from mail_pipeline.sync.position import BackfillOptions
+from mail_pipeline.sync.position import BackfillOptions, narrower
 from mail_pipeline.sync.progress import MailboxProgress
 from mail_pipeline.sync.rows import arrow_table
-from mail_pipeline.sync.scopes import Scope, Scopes
+from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.sync.sweep import Findings, Swept, store_sweep, sweep
 
@@ -120,18 +120,7 @@ def reconcile(
         stack.callback(client.cancel)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         scopes = Scopes(lake, read_subsets(settings))
-        futures = [
-            pool.submit(
-                _reconcile,
-                lake,
-                leases,
-                client,
-                job,
-                scopes.of(job.grant["id"], job.grant["provider"]),
-                covered,
-            )
-            for job in jobs
-        ]
+        futures = [pool.submit(_reconcile, lake, leases, client, job, scopes, covered) for job in jobs]
         done = []
         for future in as_completed(futures):
             done.append(future.result())
@@ -193,7 +182,7 @@ def _sweepable(row: dict[str, Any]) -> bool:
 
 
 def _reconcile(
-    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scope: Scope, covered: bool
+    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scopes: Scopes, covered: bool
 ) -> Reconciliation:
     grant_id, provider = job.grant["id"], job.grant["provider"]
     told = Reconciliation(
@@ -206,7 +195,7 @@ def _reconcile(
                     f"Grant {grant_id} is being backfilled", next_step="Reconcile it when that has ended."
                 )
         try:
-            findings = _sweep(lake, leases, client, job, scope, covered)
+            findings = _sweep(lake, leases, client, job, scopes, covered)
         finally:
             leases.give_back(grant_id)
     except StopRun:
@@ -218,9 +207,11 @@ def _reconcile(
 
 
 def _sweep(
-    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scope: Scope, covered: bool
+    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scopes: Scopes, covered: bool
 ) -> Findings:
     grant_id = job.grant["id"]
+    scope = scopes.of(grant_id, job.grant["provider"])
+    goal = scopes.goal(grant_id, job.grant["provider"])
     folders = list(lake.column(queries.GRANT_FOLDERS, [grant_id])) if job.by_folder else []
     folders = [folder for folder in folders if scope.wants_folder(folder)]
     if scope.subset.wants("messages"):
@@ -238,15 +229,19 @@ def _sweep(
         transaction.append(
             "reconciliations", arrow_table("reconciliations", [_row(job, swept.began_at, findings)])
         )
-        if covered and job.since is None:
-            # Whatever fell between the first page and the webhook is found by now.
-            now = int(time.time())
-            standing = [each for each in newest_checkpoints(lake, keys).values() if not each.subscribed]
-            advanced = [
-                replace(each, version=each.version + 1, fence=fence, subscribed=True, updated_at=now)
-                for each in standing
-            ]
-            transaction.append("checkpoints", checkpoint_rows(advanced))
+        # Whatever fell between the first page and the webhook is found by now.
+        sure = covered and job.since is None
+        standing = newest_checkpoints(lake, keys).values()
+        stand = [
+            (each, replace(narrower(each, goal), subscribed=sure or each.subscribed)) for each in standing
+        ]
+        at = int(time.time())
+        advanced = [
+            replace(now, version=now.version + 1, fence=fence, updated_at=at)
+            for each, now in stand
+            if now != each
+        ]
+        transaction.append("checkpoints", checkpoint_rows(advanced))
     return findings
 
 
