@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -26,6 +27,9 @@ from mail_pipeline.simulator import API_KEY, PROVIDERS, Faults, Fleet, MailboxSp
     help=f"A mailbox with so many messages; may be repeated. Providers: {', '.join(PROVIDERS)}. "
     "Without any, one of each kind.",
 )
+@click.option("--contacts", type=click.IntRange(0), help="Contacts of each --mailbox.")
+@click.option("--calendars", type=click.IntRange(0), help="Calendars of each --mailbox.")
+@click.option("--events", type=click.IntRange(0), help="Events of each --mailbox, in all its calendars.")
 @click.option(
     "--mbox",
     "paths",
@@ -51,7 +55,8 @@ from mail_pipeline.simulator import API_KEY, PROVIDERS, Faults, Fleet, MailboxSp
     type=click.FloatRange(0),
     default=0.0,
     show_default=True,
-    help="How many changes a second happen to the mail: it arrives, is read, moved, edited and deleted.",
+    help="How many changes a second happen: mail arrives, is read, moved and deleted; contacts and events "
+    "come, change and go.",
 )
 @click.option("--webhook-secret", help="What new webhooks are signed with; made from the seed unless given.")
 @click.option("--child", is_flag=True, hidden=True, help="End when standard input does.")
@@ -62,6 +67,9 @@ def command(
     port: int,
     seed: int,
     mailboxes: tuple[str, ...],
+    contacts: int | None,
+    calendars: int | None,
+    events: int | None,
     paths: tuple[Path, ...],
     faults: float,
     log: Path | None,
@@ -75,7 +83,14 @@ def command(
     Prints NYLAS_API_URI and NYLAS_API_KEY; with these two in its environment every command works on the
     simulator. Webhooks created there are told of every change.
     """
-    fleet = _fleet(seed, mailboxes, paths)
+    if not mailboxes and (contacts, calendars, events) != (None, None, None):
+        raise click.UsageError("--contacts, --calendars and --events need a --mailbox to belong to.")
+    beside = MailboxSpec(
+        contacts=MailboxSpec.contacts if contacts is None else contacts,
+        calendars=MailboxSpec.calendars if calendars is None else calendars,
+        events=MailboxSpec.events if events is None else events,
+    )
+    fleet = _fleet(seed, mailboxes, beside, paths)
     simulator = Simulator(
         fleet, faults=Faults(rate=faults, seed=seed), log_file=log, webhook_secret=webhook_secret, live=True
     )
@@ -106,7 +121,8 @@ def _changing(simulator: Simulator, rate: float) -> Iterator[None]:
 
     def change() -> None:
         # A folder deleted while it is being listed would fail its mailbox, rightly and to nobody's use.
-        steps = simulator.provider.live(simulator.fleet.seed, folders=False)
+        streams = ("messages", "contacts", "calendars", "events")
+        steps = simulator.provider.live(simulator.fleet.seed, folders=False, streams=streams)
         while not ended.wait(1 / rate):
             next(steps, None)
 
@@ -121,7 +137,7 @@ def _changing(simulator: Simulator, rate: float) -> Iterator[None]:
             thread.join()
 
 
-def _fleet(seed: int, mailboxes: tuple[str, ...], paths: tuple[Path, ...]) -> Fleet:
+def _fleet(seed: int, mailboxes: tuple[str, ...], beside: MailboxSpec, paths: tuple[Path, ...]) -> Fleet:
     if mailboxes and paths:
         raise click.UsageError("--mailbox and --mbox do not go together: run two simulators.")
     if paths:
@@ -129,10 +145,12 @@ def _fleet(seed: int, mailboxes: tuple[str, ...], paths: tuple[Path, ...]) -> Fl
             return Fleet.from_mail(paths)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--mbox") from None
-    return Fleet.generate(seed, map(_spec, mailboxes)) if mailboxes else Fleet.demo(seed)
+    if not mailboxes:
+        return Fleet.demo(seed)
+    return Fleet.generate(seed, [_spec(text, beside) for text in mailboxes])
 
 
-def _spec(text: str) -> MailboxSpec:
+def _spec(text: str, beside: MailboxSpec) -> MailboxSpec:
     provider, _, count = text.partition("=")
     if provider not in PROVIDERS or not count.isdecimal():
         raise click.BadParameter(
@@ -140,4 +158,4 @@ def _spec(text: str) -> MailboxSpec:
             f"{', '.join(PROVIDERS)}.",
             param_hint="--mailbox",
         )
-    return MailboxSpec(provider, messages=int(count))
+    return replace(beside, provider=provider, messages=int(count))

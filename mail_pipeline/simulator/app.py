@@ -223,7 +223,7 @@ class _Exchange:
         provider, meter = mailbox.grant.provider, self._wiring.meter
         if provider == "google":
             units = meter.limits.google_units(self._operation, result.count)
-            if units is None:
+            if not units:
                 self._headers["Nylas-Provider-Request-Count"] = "1"
                 return
             meter.charge(mailbox.grant, units)

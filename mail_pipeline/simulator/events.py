@@ -183,7 +183,9 @@ def organizer_nameless(record: Record) -> None:
 
 def status_confidential(record: Record) -> None:
     """Use values that only some lists of values have."""
-    record |= {"visibility": "confidential", "status": "maybe"}
+    record["visibility"] = "confidential"
+    if record["status"] == "confirmed":
+        record["status"] = "maybe"
 
 
 EVENT_ODDITIES: tuple[Callable[[Record], None], ...] = (

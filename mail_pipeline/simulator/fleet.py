@@ -47,7 +47,7 @@ class MailboxSpec:
     contacts: int = 20
     """Of all sources together."""
     calendars: int = 2
-    """None where the provider has no calendars; the third, and every sixth after it, hides its events."""
+    """Where the provider has calendars at all; the third, and every sixth after it, hides its events."""
     events: int = 40
     """Of all calendars together."""
     oddity_every: int = 25

@@ -40,4 +40,4 @@ class Holdings:
         """Return which of so many oddities the thing with this number has, None for none."""
         if not self.oddity_every or (number + self.mailbox) % self.oddity_every:
             return None
-        return number // self.oddity_every % kinds
+        return (number // self.oddity_every + self.mailbox) % kinds

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mail_pipeline.simulator.arrivals import made_up_text
 from mail_pipeline.simulator.errands import ERRANDS, Gone, errand
 from mail_pipeline.simulator.live import LiveMailbox
-from mail_pipeline.simulator.problems import LACKING, MAILLESS
+from mail_pipeline.simulator.problems import LACKING
 from mail_pipeline.simulator.seeds import stable_random
 from mail_pipeline.simulator.world import World
 
@@ -50,7 +50,7 @@ def steps(
     folders: bool = True,
     streams: Collection[str] = ("messages",),
 ) -> Iterator[Step]:
-    """Make one change for each `next`; ends only where there is no valid grant with mail.
+    """Make one change for each `next`; ends only where no valid grant has any of the streams.
 
     Without `folders` none is made, renamed or deleted. Raises ValueError for an unknown stream.
     """
@@ -67,8 +67,8 @@ def steps(
             mailboxes = [
                 mailbox
                 for mailbox in world
-                if mailbox.grant.provider not in MAILLESS
-                and mailbox.grant.valid
+                if mailbox.grant.valid
+                and _possible(world, mailbox, streams)
                 and mailbox.grant.id not in world.vanished
                 and (grants is None or mailbox.grant.id in grants)
             ]
@@ -76,10 +76,14 @@ def steps(
                 return
             mailbox = mailboxes[int(random.random() * len(mailboxes))]
             operation = _draw(weights, random)
-            if operation in _WEIGHTS:
+            stream = next((one for one, errands in ERRANDS.items() if operation in errands), "messages")
+            if mailbox.grant.provider in LACKING[stream]:
+                continue
+            if stream == "messages":
                 step = _step(provider, mailbox, operation, random, deleted, folders=folders)
             else:
-                step = _errand(provider, world, mailbox, operation, random, gone)
+                made = errand(provider, world.account(mailbox), operation, random, gone)
+                step = None if made is None else Step(operation, mailbox.grant.id, made)
         if step is not None:
             yield step
 
@@ -119,14 +123,12 @@ def _step(
     return Step(operation, grant_id, made)
 
 
-def _errand(
-    provider: "Provider", world: World, mailbox: LiveMailbox, operation: str, random: Random, gone: Gone
-) -> Step | None:
-    """Make one change beside the mail; None where the one drawn is not possible here."""
-    if not operation.endswith("_contact") and mailbox.grant.provider in LACKING["calendars"]:
-        return None
-    made = errand(provider, world.account(mailbox), operation, random, gone)
-    return None if made is None else Step(operation, mailbox.grant.id, made)
+def _possible(world: World, mailbox: LiveMailbox, streams: Collection[str]) -> bool:
+    """Return whether anything can ever happen to one of the streams here."""
+    has = {stream for stream in streams if mailbox.grant.provider not in LACKING[stream]}
+    if has != {"events"}:
+        return bool(has)
+    return any(not calendar.closed for _, calendar in world.account(mailbox).calendars)
 
 
 def _draw(weights: Mapping[str, int], random: Random) -> str:

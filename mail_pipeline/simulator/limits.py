@@ -60,16 +60,16 @@ class Limits:
         """Return those of Google Cloud projects created from 2026-05-01: 6,000 a minute, gets cost 20."""
         return replace(cls(), google_units_per_second=100.0, google_get_units=20)
 
-    def google_units(self, operation: str, count: int) -> int | None:
+    def google_units(self, operation: str, count: int) -> int:
         """Return what a call that served `count` records costs: a list and one get per record, or one get.
 
-        None for what is no matter of Gmail: contacts, calendars and events.
+        0 for what is no matter of Gmail: contacts, calendars and events.
         """
         gets = {"message": self.google_get_units, "thread": self.google_thread_units, "folder": 1}
         if operation in gets:
             return gets[operation]
         one = gets.get(operation.removesuffix("s"))
-        return None if one is None else self.google_list_units + count * one
+        return 0 if one is None else self.google_list_units + count * one
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Every change is in all answers at once, and posts the notifications a real one makes. Two make none: what
 happens to mail of the IMAP family older than 90 days, and what happens while a grant is expired, unless its
-owner authenticates again within 72 hours.
+owner authenticates again within 72 hours. What happens beside the mail is in `people` and `appointments`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -239,9 +239,9 @@ class Provider(ContactChanges, CalendarChanges):
     ) -> Iterator[Step]:
         """Return an endless iterator: each `next` makes one random change and describes it.
 
-        The same seed makes the same changes to the same account. `grants` are those it happens to, all valid
-        ones with mail where None. Without `folders` none of these changes. `streams` are messages, contacts,
-        calendars and events; raises ValueError for others.
+        The same seed makes the same changes to the same accounts. `streams`, of messages, contacts, calendars
+        and events, are what changes, and `grants` whose: of all valid ones where None. Without `folders` none
+        of these is made, renamed or deleted. The first `next` raises ValueError for an unknown stream.
         """
         chosen = None if grants is None else frozenset(grants)
         return steps(self, self._world, seed, chosen, folders=folders, streams=streams)

@@ -49,14 +49,24 @@ def test_it_prints_the_two_variables_and_serves_the_mailboxes_asked_for(
 ):
     log = tmp_path / "requests.jsonl"
     wanted = ("--mailbox", "google=7", "--mailbox", "imap=9", "--seed", "3", "--log", str(log))
+    sizes = ("--contacts", "3", "--calendars", "1", "--events", "5")
 
-    with simulator(cli(), *wanted) as env:
+    with simulator(cli(), *wanted, *sizes) as env:
         grants = get(env, "/v3/grants")
         [google] = [grant["id"] for grant in grants if grant["provider"] == "google"]
         messages = get(env, f"/v3/grants/{google}/messages", limit=50)
+        truths = {
+            stream: requests.get(f"{env['NYLAS_API_URI']}/simulator/truth/{google}/{stream}", timeout=30)
+            for stream in ("contacts", "calendars", "events")
+        }
 
     assert sorted(grant["provider"] for grant in grants) == ["google", "imap"]
     assert len(messages) == 7
+    assert {stream: answer.content.count(b"\n") for stream, answer in truths.items()} == {
+        "contacts": 3,
+        "calendars": 1,
+        "events": 5,
+    }
     assert [json.loads(line)["operation"] for line in log.read_text().splitlines()] == ["grants", "messages"]
 
 
@@ -157,6 +167,7 @@ def test_a_taken_port_is_an_error_with_a_next_step(cli: Callable[..., Cli]):
         (["--live", "-1"], "--live"),
         (["--mbox", "nowhere"], "does not exist"),
         (["--mailbox", "ews=1", "--mbox", "."], "do not go together"),
+        (["--events", "5"], "need a --mailbox"),
         (["--mbox", "notes.txt"], "--mbox"),
     ],
 )

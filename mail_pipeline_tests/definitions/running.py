@@ -85,6 +85,13 @@ def newest(instance: dg.DagsterInstance, asset: str) -> dict[str, Any]:
     return _values(event.asset_materialization)
 
 
+def newest_of(instance: dg.DagsterInstance, asset: str, key: str) -> dict[str, Any]:
+    """Return the metadata of the newest materialization of an asset's partition."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[key])
+    [record] = instance.fetch_materializations(wanted, limit=1).records
+    return _values(record.asset_materialization)
+
+
 def _of(key: str) -> dg.AssetRecordsFilter:
     return dg.AssetRecordsFilter(asset_key=MESSAGES, asset_partitions=[key])
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from mail_pipeline.definitions import defs
-from mail_pipeline.partitions import PARTITIONS
+from mail_pipeline.partitions import ALL_PARTITIONS, PARTITIONS
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.sensors import SENSORS
 from mail_pipeline.settings import Settings
@@ -28,12 +28,13 @@ def tick(instance: dg.DagsterInstance, name: str, cursor: str | None = None) -> 
         return dg.SensorResult(skip_reason=result)
     assert isinstance(result, dg.SensorResult)
     for request in result.dynamic_partitions_requests or ():
-        assert request.partitions_def_name == PARTITIONS
+        kind = request.partitions_def_name
+        assert kind in ALL_PARTITIONS
         if isinstance(request, dg.AddDynamicPartitionsRequest):
-            instance.add_dynamic_partitions(PARTITIONS, list(request.partition_keys))
+            instance.add_dynamic_partitions(kind, list(request.partition_keys))
         else:
             for key in request.partition_keys:
-                instance.delete_dynamic_partition(PARTITIONS, key)
+                instance.delete_dynamic_partition(kind, key)
     return result
 
 

@@ -35,6 +35,9 @@ class Api:
     def message(self, grant_id: str, message_id: str, **params: Any) -> requests.Response:
         return self.get(f"/v3/grants/{grant_id}/messages/{quote(message_id, safe='')}", **params)
 
+    def one(self, grant_id: str, what: str, object_id: str, **params: Any) -> requests.Response:
+        return self.get(f"/v3/grants/{grant_id}/{what}/{quote(object_id, safe='')}", **params)
+
     def pages(self, grant_id: str, what: str = "messages", **params: Any) -> Iterator[dict[str, Any]]:
         if "folder" in params:
             params["in"] = params.pop("folder")

@@ -17,6 +17,8 @@ MIRROR = [
     *(f"folder.{change}" for change in ("created", "updated", "deleted")),
     *(f"grant.{change}" for change in ("created", "updated", "expired", "deleted")),
     "grant.imap_sync_completed",
+    *("contact.updated", "contact.deleted"),
+    *(f"{what}.{change}" for what in ("calendar", "event") for change in ("created", "updated", "deleted")),
 ]
 
 

@@ -37,10 +37,30 @@ def test_every_operation_can_be_asked_for(served):
     happen("delete", **grant, **message)
     happen("restore", **grant, **message)
     happen("delete_folder", **grant, folder_id=folder)
+    contact = {"contact_id": happen("create_contact", **grant, surname="Oak")}
+    happen("update_contact", **grant, **contact, notes="Met twice")
+    happen("delete_contact", **grant, **contact)
+    happen("restore_contact", **grant, **contact)
     happen("expire", **grant)
     happen("reauthenticate", **grant)
-    new = happen("connect", provider="google", messages=2)
+    new = happen("connect", provider="google", messages=2, calendars=3)
     assert len(list(served.simulator.truth(new))) == 2
+    calendar = {"grant_id": new, "calendar_id": happen("create_calendar", grant_id=new, name="Choir")}
+    happen("update_calendar", **calendar, name="Band")
+    event = happen("create_event", **calendar, title="Rehearsal")
+    happen("update_event", **calendar, event_id=event, title="Concert")
+    happen("delete_event", **calendar, event_id=event)
+    happen("restore_event", **calendar, event_id=event)
+    happen(
+        "move_event",
+        **calendar,
+        event_id=event,
+        to=next(iter(served.simulator.truth(new, "calendars")))["id"],
+    )
+    happen("delete_calendar", **calendar)
+    assert len(list(served.simulator.truth(new, "calendars"))) == 3
+    titles = [one["title"] for one in served.simulator.truth(new, "events") if one.get("id") == event]
+    assert titles == ["Concert"]
     assert happen("disconnect", grant_id=new) == new
 
 
@@ -51,6 +71,8 @@ def test_every_operation_can_be_asked_for(served):
         ("arrive", {"grant_id": "nobody"}, 404),
         ("arrive", {}, 400),
         ("arrive", {"colour": "red"}, 400),
+        ("create_contact", {"grant_id": "nobody"}, 404),
+        ("create_calendar", {}, 400),
         ("connect", {"colour": "red"}, 400),
         ("arrive", [], 400),
         ("live", {"seed": 1}, 404),

@@ -165,6 +165,55 @@ def test_one_record_of_the_page_is_spoiled_and_named_in_the_log(faulty, fault, w
     assert served.simulator.requests[1].spoiled == ()
 
 
+STREAMS: dict[str, dict[str, Any]] = {
+    "contacts": {"source": "address_book"},
+    "calendars": {},
+    "events": {"calendar_id": "primary", "start": 0, "end": 4_000_000_000},
+    "events/import": {"calendar_id": "primary", "start": 0, "end": 4_000_000_000},
+    "threads": {},
+}
+
+
+@pytest.mark.parametrize("fault", sorted(SPOILING))
+@pytest.mark.parametrize("what", STREAMS)
+def test_a_record_of_any_stream_can_be_spoiled(faulty, what, fault):
+    operation = what.replace("/", "_")
+    served = faulty(FaultRule(fault, operation=operation))
+    path = f"/v3/grants/{GOOGLE}/{what}"
+    bad, good = (served.api.get(path, **STREAMS[what], limit=9) for _ in range(2))
+    if Facts(operation, GOOGLE, None, None, 9, "").allows(fault):
+        different = [
+            true
+            for spoiled, true in zip(bad.json()["data"], good.json()["data"], strict=True)
+            if spoiled != true
+        ]
+        assert [record["id"] for record in different] == list(served.simulator.requests[0].spoiled)
+        assert len(different) == 1
+    else:
+        assert (what, bad.json()["data"]) == ("calendars", good.json()["data"])
+
+
+@pytest.mark.parametrize("what", ["contacts", "events", "threads"])
+def test_records_of_any_stream_are_repeated_at_a_pages_edge(faulty, what):
+    served = faulty(FaultRule(Fault.REPEATED_RECORDS, operation=what))
+    pages = list(served.api.pages(GOOGLE, what, **STREAMS[what], limit=5))
+    assert pages[1]["data"][:3] == pages[0]["data"][-3:]
+    ids = [record["id"] for page in pages for record in page["data"]]
+    assert len(ids) == len(set(ids)) + 3
+
+
+def test_one_calendar_answers_404_and_the_others_do_not(faulty):
+    primary, other = (calendar["id"] for calendar in Simulator(FLEET).truth(GOOGLE, "calendars"))
+    served = faulty(FaultRule(Fault.CALENDAR_GONE, calendar_id=other, times=None))
+    path = f"/v3/grants/{GOOGLE}/events"
+    assert [served.api.get(path, calendar_id=one).status_code for one in (other, primary, other)] == [
+        404,
+        200,
+        404,
+    ]
+    assert served.api.one(GOOGLE, "calendars", other).status_code == 200
+
+
 def test_a_lone_surrogate_is_one_on_the_wire(faulty):
     _, bad, _ = _one(faulty, Fault.LONE_SURROGATE)
     assert rb"\ud800" in bad.content

@@ -177,3 +177,30 @@ def test_off_refuses_nothing_and_still_counts_units(serve):
     answers = [served.api.mail(grant_id, limit=200, select="id") for _ in range(20)]
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.headers["Nylas-Gmail-Quota-Usage"] for answer in answers} == {"1005"}
+
+
+def test_threads_cost_forty_units_each_and_what_is_not_gmails_costs_none(serve):
+    served, grant_id = _google(serve, Limits())
+    page = served.api.get(f"/v3/grants/{grant_id}/threads", limit=20)
+    assert page.headers["Nylas-Gmail-Quota-Usage"] == "805"
+    one = served.api.one(grant_id, "threads", page.json()["data"][0]["id"])
+    assert one.headers["Nylas-Gmail-Quota-Usage"] == "40"
+    for what in ("contacts", "contacts/groups", "calendars", "events?calendar_id=primary"):
+        answer = served.api.get(f"/v3/grants/{grant_id}/{what}")
+        assert "Nylas-Gmail-Quota-Usage" not in answer.headers
+        assert answer.headers["Nylas-Provider-Request-Count"] == "1"
+
+
+def test_threads_are_refused_over_a_minutes_budget_and_contacts_are_not(serve):
+    served, grant_id = _google(serve, Limits(google_units_per_second=20.0))
+    path = f"/v3/grants/{grant_id}"
+    assert [served.api.get(f"{path}/threads", limit=20).status_code for _ in range(2)] == [200, 429]
+    assert served.api.get(f"{path}/contacts").status_code == 200
+
+
+def test_ews_serves_fewer_threads_than_messages_at_once(serve):
+    served = serve(Simulator(Fleet.generate(0, [MailboxSpec("ews", messages=60)]), irregular=0))
+    path = f"/v3/grants/{served.grant_id('ews')}"
+    asked = [("threads", 21), ("threads", 20), ("contacts", 51), ("contacts", 50)]
+    statuses = [served.api.get(f"{path}/{what}", limit=limit).status_code for what, limit in asked]
+    assert statuses == [504, 200, 504, 200]
