@@ -44,6 +44,8 @@ def check_grant(subsets: Subsets, grant_id: str, provider: str) -> None:
 def _conflicts(subsets: Subsets, grant_id: str | None, provider: str) -> Iterator[_Conflict]:
     rules = subsets.settings(grant_id, provider)
     yield from _search(rules, provider)
+    if rules.get("calendars") is False and rules.get("events") is not False:
+        yield "calendars", "events are listed calendar by calendar: set events = false beside it"
     if rules.get("hash_addresses"):
         yield from _hashing(subsets, rules, grant_id, provider)
     elif "keep_domains" in rules:

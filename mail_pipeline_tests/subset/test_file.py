@@ -74,6 +74,10 @@ def test_what_stands_in_a_key_that_is_not_known_is_not_shown() -> None:
         ("message_fields = ['id', 'date', 'when']", '"when" is no such field'),
         ("exclude_event_fields = ['when']", "when cannot be left out"),
         ("exclude_contact_fields = ['note']", "Did you mean notes?"),
+        (
+            "calendars = false",
+            "line 1, calendars: events are listed calendar by calendar: set events = false",
+        ),
         ("keep_domains = true", "keep_domains: says something only beside hash_addresses = true"),
         (
             "since = 2024-01-31\n[provider.google]\nsearch = 'x'",
