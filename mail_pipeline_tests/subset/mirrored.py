@@ -12,7 +12,7 @@ from mail_pipeline_tests.live.near import NearWorld, near_world
 
 IMAP_FAMILY = {"imap", "yahoo", "icloud"}
 GOOGLE, MICROSOFT, EWS, IMAP = (
-    MailboxSpec(provider, messages=10, body_mean=200, user_folders=1, oddity_every=0, contacts=4, events=6)
+    MailboxSpec(provider, messages=8, body_mean=200, user_folders=1, oddity_every=0, contacts=2, events=3)
     for provider in ("google", "microsoft", "ews", "imap")
 )
 Keeps = Callable[[str, dict[str, Any]], bool]
