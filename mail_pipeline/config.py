@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from mail_pipeline.sync.apply import Replay
+from mail_pipeline.sync.attachments import LARGEST, AttachmentOptions
 from mail_pipeline.sync.backfill import BackfillOptions
 
 _LARGEST_PAGE = 200
@@ -75,6 +76,52 @@ class BackfillConfig(dg.Config):
             max_pages=options.max_pages,
             full_resync=options.full_resync,
             page_size=options.page_size,
+        )
+
+
+class AttachmentsConfig(dg.Config):
+    """Which attachments `attachment_files` fetches. Leave all as it is for all that are not too large."""
+
+    grants: list[str] = Field(default=[], description="Only of these grants. Empty: all valid ones.")
+    since: str | None = Field(
+        default=None,
+        description="Only of messages received since this date, as in the backfill's `since`. Empty: of all.",
+    )
+    types: list[str] = Field(
+        default=[], description="Only these media types, such as application/pdf or image/*. Empty: all."
+    )
+    inline: bool | None = Field(
+        default=None, description="Only those shown inside bodies, or only others. Empty: both."
+    )
+    max_size: int = Field(
+        default=LARGEST,
+        description="Bytes; what is larger is noted as skipped, and fetched once more is allowed.",
+        ge=0,
+    )
+    total_size: int | None = Field(
+        default=None,
+        description="Stop after about so many bytes; the next run goes on. Empty: no limit.",
+        ge=0,
+    )
+    retry_gone: bool = Field(default=False, description="Ask once more for what was not found.")
+
+    @field_validator("since")
+    @classmethod
+    def _a_date(cls, value: str | None) -> str | None:
+        if value:
+            _moment(value)
+        return value or None
+
+    def options(self) -> AttachmentOptions:
+        """Return the same as the engine takes it."""
+        return AttachmentOptions(
+            grants=tuple(self.grants),
+            since=None if self.since is None else _moment(self.since),
+            types=tuple(self.types),
+            inline=self.inline,
+            max_size=self.max_size,
+            total_size=self.total_size,
+            retry_gone=self.retry_gone,
         )
 
 

@@ -3,22 +3,16 @@
 import dagster as dg
 
 from mail_pipeline import jobs
-from mail_pipeline.assets.accounts import folders, grants
-from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads, threads
-from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
-from mail_pipeline.assets.mail import mailboxes, messages
+from mail_pipeline.assets import accounts, attachments, directory, live, mail, search
 from mail_pipeline.checks import CHECKS
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.schedules import SCHEDULES
 from mail_pipeline.sensors import SENSORS
 
 defs = dg.Definitions(
-    assets=[
-        *(grants, folders),
-        *(messages, mailboxes, threads, provider_threads),
-        *(contacts, calendars, events),
-        *(message_updates, webhooks, reconciliations),
-    ],
+    assets=dg.load_assets_from_modules(
+        [accounts, mail, attachments, directory, live, search], include_specs=True
+    ),
     asset_checks=CHECKS,
     jobs=jobs.JOBS,
     schedules=SCHEDULES,

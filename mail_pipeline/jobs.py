@@ -5,9 +5,11 @@ from typing import Any
 import dagster as dg
 
 from mail_pipeline.assets.accounts import folders, grants
+from mail_pipeline.assets.attachments import attachment_files
 from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
+from mail_pipeline.assets.search import search_index
 from mail_pipeline.resources import MailPipelineResource, plain_failures
 
 refresh_accounts = dg.define_asset_job(
@@ -22,6 +24,12 @@ backfill = dg.define_asset_job(
     description="Fetch the mail of mailboxes, back to the first message. Launch it from the page of "
     "`messages`, where partitions are chosen.",
     tags={"mail_pipeline/backfill": "mailboxes"},
+)
+fetch_attachments = dg.define_asset_job(
+    "fetch_attachments",
+    selection=dg.AssetSelection.assets(attachment_files),
+    description="Fetch the bytes of attachments that are not there yet. Which, the run's configuration says.",
+    tags={"mail_pipeline/attachments": "fetch"},
 )
 mirror = dg.define_asset_job(
     "mirror",
@@ -61,6 +69,12 @@ reconcile = dg.define_asset_job(
     description="Set what is stored against what the provider lists, and mend what differs.",
     tags={"mail_pipeline/reconcile": "grants"},
 )
+refresh_search = dg.define_asset_job(
+    "refresh_search",
+    selection=dg.AssetSelection.assets(search_index),
+    description="Bring the search index up to the messages: new, edited and deleted ones.",
+    tags={"mail_pipeline/search": "index"},
+)
 check_tables = dg.define_asset_job(
     "check_tables",
     selection=dg.AssetSelection.all_asset_checks(),
@@ -84,11 +98,13 @@ def upkeep() -> None:
 JOBS: list[Any] = [
     refresh_accounts,
     backfill,
+    fetch_attachments,
     mirror,
     *LISTS.values(),
     apply_notifications,
     watch_webhooks,
     reconcile,
+    refresh_search,
     check_tables,
     upkeep,
 ]

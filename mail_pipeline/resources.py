@@ -9,8 +9,15 @@ from mail_pipeline.config import ReconcileConfig
 from mail_pipeline.errors import MailPipelineError
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.search.refresh import Refreshed, refresh
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
+from mail_pipeline.sync.attachments import (
+    AttachmentOptions,
+    AttachmentProgress,
+    fetch_attachments,
+    remove_unneeded_files,
+)
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
 from mail_pipeline.sync.coverage import Coverage, watch
 from mail_pipeline.sync.mirror import mirror
@@ -42,6 +49,10 @@ class MailPipelineResource:
         """Backfill these partitions as `mail_pipeline.sync.backfill.backfill` promises."""
         return backfill(keys, settings=self.settings(), options=options, on_progress=on_progress)
 
+    def attachments(self, options: AttachmentOptions) -> Iterator[AttachmentProgress]:
+        """Fetch attachments as `mail_pipeline.sync.attachments.fetch_attachments` promises."""
+        return fetch_attachments(self.settings(), options=options)
+
     def mirror(
         self,
         stream: str,
@@ -63,11 +74,16 @@ class MailPipelineResource:
         return apply(self.settings(), replay=replay)
 
     def upkeep(self) -> None:
-        """Do all upkeep there is, of the lake and of the landing table."""
+        """Do all upkeep there is, of the lake, of the landing table and of attachments' files."""
         settings = self.settings()
         with Lake(settings.data) as lake:
             upkeep(lake)
         retire(settings)
+        remove_unneeded_files(settings)
+
+    def refresh_search(self) -> Refreshed:
+        """Bring the search index up to the lake as `mail_pipeline.search.refresh.refresh` promises."""
+        return refresh(self.settings().data)
 
     def watch(self) -> Coverage:
         """Look at the webhooks as `mail_pipeline.sync.coverage.watch` promises."""

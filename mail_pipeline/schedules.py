@@ -15,6 +15,7 @@ from mail_pipeline.partitions import (
     range_tags,
 )
 from mail_pipeline.resources import MailPipelineResource
+from mail_pipeline.search.refresh import is_behind
 from mail_pipeline.sync.reconcile import LISTED_BY_FOLDER, grants_with_open_gaps
 
 _RUNS_PER_NIGHT = 100
@@ -152,6 +153,22 @@ def weekly_imap_sweep() -> dg.RunRequest:
     return _reconcile_run(ReconcileConfig(providers=list(LISTED_BY_FOLDER)))
 
 
+@dg.schedule(
+    job=jobs.refresh_search,
+    cron_schedule="3-59/10 * * * *",
+    description="Brings the search index up to the messages, where anything was committed since.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def refresh_search_every_10_minutes(
+    mail_pipeline: dg.ResourceParam[MailPipelineResource],
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a refresh where the lake has moved on."""
+    data = mail_pipeline.settings().data
+    if not catalog_path(data).exists() or not is_behind(data):
+        return dg.SkipReason("The search index holds what the tables hold.")
+    return dg.RunRequest()
+
+
 def _reconcile_run(config: ReconcileConfig) -> dg.RunRequest:
     return dg.RunRequest(run_config=dg.RunConfig(ops={"reconciliations": config}))
 
@@ -166,5 +183,6 @@ SCHEDULES = [
     hourly_gap_repair,
     nightly_reconcile,
     weekly_imap_sweep,
+    refresh_search_every_10_minutes,
     upkeep_schedule,
 ]

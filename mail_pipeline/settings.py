@@ -20,6 +20,8 @@ class Settings:
     data: Path = Path("data")
     database_url: str | None = field(default=None, repr=False)
     """Where notifications land; None means a SQLite file in the data folder."""
+    attachments: str | None = None
+    """Where the bytes of attachments go: a folder or `s3://bucket/prefix`; None: into the data folder."""
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     config: Path | None = None
     """The file that says what is mirrored; None: everything."""
@@ -57,6 +59,14 @@ class Settings:
                 "NYLAS_API_URI is not a web address: expected http://… or https://…",
                 next_step=f"Set it to your region's address, such as {US_REGION}, or unset it.",
             )
+        attachments = env.get("MAIL_PIPELINE_ATTACHMENTS") or None
+        if attachments and not _is_place(attachments):
+            raise StopRun(
+                "MAIL_PIPELINE_ATTACHMENTS is neither the absolute path of a folder nor s3://bucket/prefix "
+                "without credentials",
+                next_step="Mend it, or unset it to keep attachments in the data folder. Credentials of S3 "
+                "belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or where AWS' tools look for them.",
+            )
         return cls(
             api_key=(env.get("NYLAS_API_KEY") or "").strip(),
             api_uri=uri,
@@ -64,6 +74,7 @@ class Settings:
             database_url=database_url,
             config=_config(env),
             hash_key=(env.get("MAIL_PIPELINE_HASH_KEY") or "").strip().encode(),
+            attachments=attachments,
             webhook_secrets=tuple(filter(None, map(str.strip, secrets.split(",")))),
             keep_notifications_days=int(
                 _number(env, "MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS", 30, least=1, whole=True)
@@ -88,6 +99,13 @@ def _config(env: Mapping[str, str]) -> Path | None:
     named = env.get("MAIL_PIPELINE_CONFIG")
     # Dagster's processes run in the project folder.
     return Path(named) if named else Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
+
+
+def _is_place(text: str) -> bool:
+    if "://" not in text:
+        return Path(text).is_absolute()
+    bucket = text.removeprefix("s3://").partition("/")[0].partition("?")[0]
+    return text.startswith("s3://") and bool(bucket) and "@" not in text
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, least: float, whole: bool = False) -> float:

@@ -16,10 +16,15 @@ HTTP = {"requests", "urllib3", "httpx", "nylas"}
 WIRING = {"dagster", "dagster_webserver"}
 OURS = "mail_pipeline."
 MAY_NOT_IMPORT = {
-    "lake": {*HTTP, *WIRING, *(OURS + name for name in ("nylas", "subset", "sync", "simulator", "cli"))},
+    "lake": {
+        *HTTP,
+        *WIRING,
+        *(OURS + name for name in ("nylas", "subset", "sync", "search", "simulator", "cli")),
+    },
+    "search": {*HTTP, *WIRING, *(OURS + name for name in ("nylas", "sync", "simulator", "cli"))},
     "nylas": {*WIRING, *(OURS + name for name in ("lake", "subset", "sync", "simulator", "cli"))},
     "subset": {*WIRING, *(OURS + name for name in ("lake", "inbox", "sync", "simulator", "cli"))},
-    "sync": {*WIRING, *(OURS + name for name in ("simulator", "cli"))},
+    "sync": {*WIRING, *(OURS + name for name in ("search", "simulator", "cli"))},
     "simulator": {*WIRING, "nylas", *(OURS + name for name in ("lake", "nylas", "sync", "cli", "settings"))},
 }
 

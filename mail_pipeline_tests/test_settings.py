@@ -33,6 +33,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         "NYLAS_API_URI",
         "MAIL_PIPELINE_DATA",
         "MAIL_PIPELINE_DATABASE_URL",
+        "MAIL_PIPELINE_ATTACHMENTS",
         "NYLAS_WEBHOOK_SECRET",
         "MAIL_PIPELINE_WORKERS",
         "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND",
@@ -49,6 +50,7 @@ def test_every_variable_is_read() -> None:
             "NYLAS_API_URI": "http://localhost:8000/",
             "MAIL_PIPELINE_DATA": "/srv/mail",
             "MAIL_PIPELINE_DATABASE_URL": "postgresql://me@host/db",
+            "MAIL_PIPELINE_ATTACHMENTS": "s3://mail/files?region=eu-west-1",
             "NYLAS_WEBHOOK_SECRET": "new,old",
             "MAIL_PIPELINE_CONFIG": "mine.toml",
             "MAIL_PIPELINE_HASH_KEY": " a key\n",
@@ -60,6 +62,7 @@ def test_every_variable_is_read() -> None:
     ) == Settings(
         api_key="nyk_1",
         api_uri="http://localhost:8000",
+        attachments="s3://mail/files?region=eu-west-1",
         data=Path("/srv/mail"),
         database_url="postgresql://me@host/db",
         webhook_secrets=("new", "old"),
@@ -132,3 +135,17 @@ def test_a_missing_key_says_where_to_get_one() -> None:
     assert "NYLAS_API_KEY is not set" in str(caught.value)
     assert "mail-pipeline demo" in str(caught.value)
     Settings(api_key="nyk").require_key()
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["attachments", "./here", "s3://", "s3:///prefix", "gs://bucket", "s3://key:secret@bucket/prefix"],
+)
+def test_attachments_go_into_a_folder_or_a_bucket_without_credentials_in_its_name(place: str) -> None:
+    said = refused(MAIL_PIPELINE_ATTACHMENTS=place)
+    assert "MAIL_PIPELINE_ATTACHMENTS" in said
+    assert "secret" not in said
+
+
+def test_attachments_may_go_into_any_folder() -> None:
+    assert Settings.from_env({"MAIL_PIPELINE_ATTACHMENTS": "/srv/files"}).attachments == "/srv/files"

@@ -39,6 +39,19 @@ def display(console: Console, keys: Collection[str]) -> Display:
     return Bars(console, keys) if console.is_terminal else Lines(console, keys)
 
 
+def bars(console: Console) -> Progress:
+    """Return bars with a name before and a text behind each, that leave nothing on the screen."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[text]}", markup=False),
+        console=console,
+        refresh_per_second=4,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
 class Totals:
     """What a backfill has done on the whole."""
 
@@ -86,14 +99,7 @@ class Bars:
         """Take the terminal and the partitions."""
         self._totals = Totals(keys)
         self._tasks: dict[str, TaskID] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[text]}", markup=False),
-            console=console,
-            refresh_per_second=4,
-            transient=True,
-        )
+        self._progress = bars(console)
         self._whole = self._progress.add_task("All", total=len(keys), text="")
 
     def take(self, mailbox: MailboxProgress, *, ended: bool) -> None:

@@ -10,11 +10,11 @@ import click
 import duckdb
 import orjson
 
+from mail_pipeline.asking import connect
 from mail_pipeline.cli.options import debug_option
 from mail_pipeline.cli.terminal import json_value
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.errors import StopRun
-from mail_pipeline.lake.connection import connect
 
 _BATCH = 1_000
 _TABLE_ROWS = 100

@@ -72,6 +72,14 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def sized(count: float) -> str:
+    """Return a number of bytes as people say it: 12 B, 3.4 MB."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count:.0f} B"
+
+
 def explained(reason: str | None, next_step: str | None) -> str:
     """Return why something did not go on and what to do about it, as sentences."""
     return " ".join(f"{part.rstrip('.')}." for part in (reason, next_step) if part)

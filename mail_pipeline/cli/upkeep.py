@@ -11,6 +11,7 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.attachments import remove_unneeded_files
 from mail_pipeline.sync.removal import remove_excluded as remove
 from mail_pipeline.sync.retention import retire
 
@@ -43,23 +44,26 @@ def command(keep_days: int, remove_excluded: bool, as_json: bool) -> None:
     data = settings.data
     # Opening a lake for writing would make one where there is none.
     connect(data).close()
-    removed = remove(settings) if remove_excluded else None
+    excluded = remove(settings) if remove_excluded else None
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
     retired = retire(settings)
+    orphans = remove_unneeded_files(settings)
+    removed = {"notifications_removed": retired, "attachments_removed": orphans}
     if as_json:
-        said = {"ok": True, "data": data, **asdict(report), "notifications_removed": retired}
-        print_json(said if removed is None else {**said, "removed": asdict(removed)})
+        said = {"ok": True, "data": data, **asdict(report), **removed}
+        print_json(said if excluded is None else {**said, "excluded": asdict(excluded)})
         return
-    if removed is not None:
+    if excluded is not None:
         results().print(
-            f"Removed: {removed.messages:,} messages, parts of {removed.narrowed:,} others, "
-            f"{removed.records:,} other records, parts of {removed.letters:,} dead letters and of "
-            f"{removed.notifications:,} landed notifications."
+            f"Removed: {excluded.messages:,} messages, parts of {excluded.narrowed:,} others, "
+            f"{excluded.records:,} other records, parts of {excluded.letters:,} dead letters and of "
+            f"{excluded.notifications:,} landed notifications."
         )
     results().print(
         f"Checkpoints dropped: {report.checkpoints_dropped:,}. "
         f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}. "
-        f"Landed notifications removed: {retired:,}.\n"
+        f"Landed notifications removed: {retired:,}. "
+        f"Files of attachments removed that nothing refers to: {orphans:,}.\n"
         f"The lake in {data} now has {sum(report.files.values()):,} files, {report.size_bytes / 1e6:,.1f} MB."
     )

@@ -42,6 +42,7 @@ class Workplace:
             webhook_secrets=tuple(filter(None, [webhook_secret])),
             # A database of its own for simulated notifications would have to be named.
             database_url=None,
+            attachments=None,
             data=_demo(self.data),
         )
         return replace(self, settings=settings, simulated=True)
@@ -71,6 +72,7 @@ class Workplace:
         os.environ["NYLAS_API_KEY"] = self.settings.api_key
         os.environ["NYLAS_WEBHOOK_SECRET"] = ",".join(self.settings.webhook_secrets)
         os.environ["MAIL_PIPELINE_DATABASE_URL"] = self.settings.database_url or ""
+        os.environ["MAIL_PIPELINE_ATTACHMENTS"] = self.settings.attachments or ""
         with disk_errors(self.data):
             home = prepare_dagster_home(self.data)
             os.environ["DAGSTER_HOME"] = str(home)

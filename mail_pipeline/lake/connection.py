@@ -36,7 +36,7 @@ def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
     `data/demo`.
     Nothing is downloaded. Raises StopRun, naming the folder, where there is no lake.
     """
-    folder = _data_folder(data)
+    folder = data_folder(data)
     if not catalog_path(folder).exists():
         raise _no_lake(folder)
     with ExitStack() as failed:
@@ -107,7 +107,8 @@ def _extension_file(name: str) -> Path:
     return Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
 
 
-def _data_folder(data: str | Path | None) -> Path:
+def data_folder(data: str | Path | None) -> Path:
+    """Return the data folder that `connect` means by `data`."""
     if data is not None:
         return Path(data)
     if chosen := os.environ.get("MAIL_PIPELINE_DATA"):

@@ -6,11 +6,13 @@ import duckdb
 
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import schema
+from mail_pipeline.lake.attachment_tables import ATTACHMENT_TABLES
 from mail_pipeline.lake.stream_tables import STREAM_TABLES
 from mail_pipeline.lake.transaction import Transaction
 
 _LIVE = ("notifications", "fetches", "written_beside", "webhooks", "gaps", "reconciliations")
 
+_ATTACHMENT_FILES = tuple(line for table in ATTACHMENT_TABLES for line in table.ddl())
 _STREAMS = (
     "ALTER TABLE checkpoints RENAME COLUMN folder_id TO scope",
     "ALTER TABLE checkpoints ADD COLUMN stream VARCHAR DEFAULT 'messages'",
@@ -33,7 +35,7 @@ STEPS: Mapping[int, Sequence[str]] = {
         "ALTER TABLE all_messages ADD COLUMN remains VARCHAR",
         *(line for name in _LIVE for line in schema.TABLES[name].ddl()),
     ),
-    3: (*_STREAMS, *_SUBSETS),
+    3: (*_STREAMS, *_ATTACHMENT_FILES, *_SUBSETS),
 }
 """For each version after the first, the statements that lead to it from the one before."""
 
@@ -59,7 +61,7 @@ def migrate(
     """Bring the attached lake to version `target`: a new one at once, an older one step by step.
 
     Each step is whole or not done, so a crash leaves an older version and the next start goes on. Views are
-    made anew each time the version changes. Raises StopRun where the lake is newer than `target`.
+    made anew with the last step. Raises StopRun where the lake is newer than `target`.
     """
     current = version_of(connection)
     if current > target:
@@ -70,7 +72,9 @@ def migrate(
         )
     while current < target:
         following = target if current == 0 else current + 1
-        statements = _creation() if current == 0 else [*steps[following], *_views()]
+        # The views are those of the newest version: an older one may not have all that they name.
+        views = _views() if following == target else []
+        statements = _creation() if current == 0 else [*steps[following], *views]
         with new_transaction() as transaction:
             for statement in statements:
                 transaction.rows(statement)

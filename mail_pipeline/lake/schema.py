@@ -3,6 +3,7 @@
 The DDL, the comments readers see in DuckDB and the column schemas in the Dagster UI all come from here.
 """
 
+from mail_pipeline.lake.attachment_tables import ATTACHMENT_TABLES
 from mail_pipeline.lake.books import BOOKS, CHECKPOINT_COLUMNS
 from mail_pipeline.lake.stream_tables import STREAM_TABLES, STREAM_VIEWS
 from mail_pipeline.lake.table import GRANT_ID, MESSAGE_ID, OBSERVED_AT, Column, Table, columns
@@ -258,6 +259,7 @@ STORED = (
         ),
         sorted_by=("grant_id", "message_id"),
     ),
+    *ATTACHMENT_TABLES,
     *STREAM_TABLES,
     *BOOKS,
 )

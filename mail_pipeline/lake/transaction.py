@@ -88,13 +88,13 @@ class Transaction:
         # DuckDB does not sync the files it writes, so a COMMIT could outlive them in a power cut.
         written = set(table_files(self._folder, self._touched.values())) - self._synced
         for path in written:
-            _sync(path)
+            sync(path)
         folders = {str(Path(path).parent) for path in written}
         if folders - self._synced:
             # A table's first file makes its folder, whose name must last as well.
             folders |= {str(self._folder), str(self._folder / "main")}
         for folder in folders:
-            _sync(folder)
+            sync(folder)
         self._connection.execute("COMMIT")
         self._synced |= written | folders
 
@@ -127,7 +127,8 @@ def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, pa.Ta
             connection.unregister(name)
 
 
-def _sync(path: str) -> None:
+def sync(path: str | Path) -> None:
+    """Bring a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

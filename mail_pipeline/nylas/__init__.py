@@ -1,4 +1,4 @@
-"""The client of the Nylas v3 API: grants, folders and messages as pages, and webhooks."""
+"""The client of the Nylas v3 API: grants, folders and messages as pages, attachments, and webhooks."""
 
 from mail_pipeline.nylas.client import NylasClient
 from mail_pipeline.nylas.clock import Cancelled, Clock
@@ -12,13 +12,14 @@ from mail_pipeline.nylas.errors import (
     NotNylas,
     ProviderUnavailable,
     Throttled,
+    TooLarge,
     Unreachable,
     Unsupported,
     WebhookRefused,
 )
 from mail_pipeline.nylas.grant import GrantClient, MessageQuery
 from mail_pipeline.nylas.pacing import Limits, Pace
-from mail_pipeline.nylas.pages import Page
+from mail_pipeline.nylas.pages import Download, Page
 from mail_pipeline.nylas.triggers import TRIGGERS
 from mail_pipeline.nylas.webhooks import Webhook
 
@@ -27,6 +28,7 @@ __all__ = [
     "Cancelled",
     "Clock",
     "CursorRejected",
+    "Download",
     "GrantClient",
     "GrantRejected",
     "KeyRejected",
@@ -41,6 +43,7 @@ __all__ = [
     "Page",
     "ProviderUnavailable",
     "Throttled",
+    "TooLarge",
     "Unreachable",
     "Unsupported",
     "Webhook",

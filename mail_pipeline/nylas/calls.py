@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from mail_pipeline.errors import RetryLater
 from mail_pipeline.nylas.clock import Clock
-from mail_pipeline.nylas.errors import Throttled
+from mail_pipeline.nylas.errors import Throttled, TooLarge
 from mail_pipeline.nylas.failures import Failure, Named, broken, later_step, refused, unreadable
-from mail_pipeline.nylas.pacing import Limits, Pace
-from mail_pipeline.nylas.pages import Envelope, Page, Shape, UnreadableError, read_envelope
+from mail_pipeline.nylas.pacing import Limits, Pace, Turn
+from mail_pipeline.nylas.pages import Download, Envelope, Page, Shape, UnreadableError, read_envelope
 from mail_pipeline.nylas.provider_clock import ProviderClock, http_date
 from mail_pipeline.nylas.quota import LIST_UNITS, MESSAGE_UNITS
 from mail_pipeline.nylas.redaction import shown_request
-from mail_pipeline.nylas.transport import Answer, Transport
+from mail_pipeline.nylas.transport import Answer, Broken, Transport
+
+_Brought = TypeVar("_Brought", Page, Download)
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
@@ -93,6 +95,47 @@ class Caller:
         `too_slow` was told the size that took too long. `patience`: seconds of trying again, counted
         from the first failure. Raises the errors of `nylas.errors`, and Cancelled.
         """
+        return self._persist(build, self._page, patience, too_slow)
+
+    def download(
+        self, request: Request, target: BinaryIO, *, most: int, looks_like: Callable[[Answer], bool]
+    ) -> Download:
+        """Write the body that the request brings to `target`, from its start at each try.
+
+        `looks_like` tells a file from a page that some gateway sent in its place. Raises TooLarge as soon as
+        there are more than `most` bytes, the OSError of a `target` that cannot be written, and what `fetch`
+        raises.
+        """
+
+        def attempt(request: Request, number: int) -> Download | Failure:
+            with self._pace.turn(request.cost, request.interval) as turn:
+                answer = self._answer(
+                    request,
+                    turn,
+                    self._transport.download(request.path, request.parameters, target, most=most),
+                )
+                if isinstance(answer, Failure):
+                    return answer
+                size = answer.size or 0
+                if size > most:
+                    text = f"{request.shown} has more than {most:,} bytes"
+                    return Failure(TooLarge(text, next_step="Fetch it with a larger size allowed."))
+                if not looks_like(answer):
+                    why = UnreadableError("expected the bytes of a file")
+                    return unreadable(request.shown, answer, why, application=self._application)
+                self._pace.served(size, units=turn.units)
+            return Download(size, turn.units, number)
+
+        patience = min(self._limits.patience, self._limits.item_patience)
+        return self._persist(lambda: request, attempt, patience, None)
+
+    def _persist(
+        self,
+        build: Callable[[], Request],
+        attempt: Callable[[Request, int], _Brought | Failure],
+        patience: float | None,
+        too_slow: Callable[[int], None] | None,
+    ) -> _Brought:
         failures = unreadable_answers = 0
         give_up_at = 0.0
         patience = self._limits.patience if patience is None else patience
@@ -100,8 +143,8 @@ class Caller:
             request = build()
             if not failures:
                 self._refuse_if_held(request, patience)
-            outcome = self._try(request, failures + 1)
-            if isinstance(outcome, Page):
+            outcome = attempt(request, failures + 1)
+            if not isinstance(outcome, Failure):
                 return outcome
             # An answer lost because we were told to stop says nothing about the provider.
             self._clock.check()
@@ -138,18 +181,28 @@ class Caller:
     def _application(self) -> bool:
         return self._check_key is None
 
-    def _try(self, request: Request, number: int) -> Page | Failure:
+    def _answer(self, request: Request, turn: Turn, answer: Answer | Broken) -> Answer | Failure:
+        """Return an answer that brings what was asked for, or why there is none; count its units."""
+        if isinstance(answer, Broken):
+            return broken(request.shown, answer, application=self._application)
+        turn.units = self._units(answer, request.cost)
+        if not request.brought(answer.status):
+            failure = self._refused(request, answer)
+            if failure.throttled:
+                turn.units = self._units(answer, 0)
+                self._pace.throttled()
+            return failure
+        return answer
+
+    def _page(self, request: Request, number: int) -> Page | Failure:
         with self._pace.turn(request.cost, request.interval) as turn:
-            answer = self._transport.send(request.method, request.path, request.parameters, request.body)
-            if not isinstance(answer, Answer):
-                return broken(request.shown, answer, application=self._application)
-            turn.units = self._units(answer, request.cost)
-            if not request.brought(answer.status):
-                failure = self._refused(request, answer)
-                if failure.throttled:
-                    turn.units = self._units(answer, 0)
-                    self._pace.throttled()
-                return failure
+            answer = self._answer(
+                request,
+                turn,
+                self._transport.send(request.method, request.path, request.parameters, request.body),
+            )
+            if isinstance(answer, Failure):
+                return answer
             try:
                 envelope = read_envelope(answer.body, request.shape)
             except UnreadableError as error:

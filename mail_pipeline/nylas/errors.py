@@ -51,6 +51,10 @@ class Unsupported(SkipMailbox):
     """The provider behind this grant cannot do what was asked (400, 422)."""
 
 
+class TooLarge(MailPipelineError):
+    """An attachment has more bytes than were allowed; none of them count."""
+
+
 class WebhookRefused(MailPipelineError):
     """Nylas would not make or change a webhook: its URL, its triggers or its receiver's answer."""
 

@@ -1,18 +1,23 @@
-"""What a grant has: folders, messages, and records of other kinds."""
+"""What a grant has: folders, messages, the bytes of attachments, and records of other kinds."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import BinaryIO
 
 from mail_pipeline.nylas.calls import Caller, Request
 from mail_pipeline.nylas.errors import MalformedPage, NotFound
 from mail_pipeline.nylas.native_search import refused_beside_search
 from mail_pipeline.nylas.pacing import Limits, Pace
 from mail_pipeline.nylas.page_size import PageSize
-from mail_pipeline.nylas.pages import Page
+from mail_pipeline.nylas.pages import Download, Page
+from mail_pipeline.nylas.quota import ATTACHMENT_UNITS
 from mail_pipeline.nylas.redaction import shown_grant
-from mail_pipeline.nylas.transport import Transport, encoded
+from mail_pipeline.nylas.transport import Answer, Transport, encoded
 from mail_pipeline.nylas.view import EVERYTHING, View
+
+_PAGES = frozenset({"text/html", "application/json"})
+"""What a gateway says its own page is; a file comes as application/octet-stream."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,39 @@ class GrantClient:
         )
         listed_in = folder_id if query_imap else None
         return self._view.page("message", self._caller.fetch(lambda: request), self, listed_in=listed_in)
+
+    def download(
+        self,
+        attachment_id: str,
+        message_id: str,
+        target: BinaryIO,
+        *,
+        most: int,
+        query_imap: bool = False,
+        size: int | None = None,
+        media_type: str = "",
+    ) -> Download:
+        """Write an attachment's bytes to `target`, a file that may be emptied and written again.
+
+        `size` and `media_type` are what its message says of it, lower case and without parameters: by them a
+        file is told from an error page. Raises NotFound where no attachment of this message has the id now
+        (ids may change: reference nylas-api 5.5), TooLarge beyond `most` bytes, and the OSError of a `target`
+        that cannot be written; what it holds then is of no use.
+        """
+        request = Request(
+            path=f"{self._path}/attachments/{encoded(attachment_id)}/download",
+            shown_path=f"{self._shown_path}/attachments/<attachment>/download",
+            parameters={"message_id": message_id} | ({"query_imap": "true"} if query_imap else {}),
+            shape="nothing",
+            cost=ATTACHMENT_UNITS if self.pace.counts_units else 0,
+            interval=self._limits.item_interval,
+        )
+
+        def looks_like(answer: Answer) -> bool:
+            kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            return (kind not in _PAGES or kind == media_type) and bool(answer.size or not size)
+
+        return self._caller.download(request, target, most=most, looks_like=looks_like)
 
     def records(
         self,

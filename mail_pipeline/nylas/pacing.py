@@ -42,10 +42,14 @@ class Limits:
     provider's quota for nothing."""
     answer_timeout: float = 300.0
     """For a whole answer: a body that drips in byte by byte never runs into `read_timeout`."""
+    download_timeout: float = 1800.0
+    """The same for an attachment, which may be 150 MB over a slow line."""
     largest_body: int = 256 * 2**20
     """Bytes, decompressed; a page beyond it is asked for again at half its size."""
     patience: float = 900.0
     """How long one request is tried again, from its first failure."""
+    item_patience: float = 180.0
+    """The same for an attachment at the most: one that does not come must not hold up those behind it."""
     check_patience: float = 10.0
     """The same for `NylasClient.check`, which somebody is waiting for."""
     backoff_base: float = 1.0
@@ -89,6 +93,7 @@ class Pace:
         self.requests = 0
         self.body_bytes = 0
         self.quota_units = 0
+        self.in_flight = in_flight
         self._clock = clock
         self._slots = threading.Semaphore(in_flight)
         self._budget = budget

@@ -35,6 +35,18 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """What came of a body that went into a file."""
+
+    size: int
+    """Bytes in the file."""
+    quota_units: int
+    """As in `Page`."""
+    requests: int = 1
+    """How many requests it took, the failed ones included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """The parts of a successful answer."""
 

@@ -14,6 +14,7 @@ _POLL_SECONDS = 0.1
 LIST_UNITS = 5
 MESSAGE_UNITS = 5
 MESSAGE_UNITS_AT_MOST = 20
+ATTACHMENT_UNITS = 5
 
 # From here on a page's size hardly matters: less than 1/100 of the window can go unused.
 _PAGES_PER_WINDOW_ENOUGH = 100

@@ -1,11 +1,12 @@
 """One HTTP exchange with the API: what came back, or in plain words why nothing did."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
@@ -29,6 +30,8 @@ class Answer:
     body: bytes
     sent: float
     received: float
+    size: int | None = None
+    """Bytes that went into a file instead of `body`; over what was allowed, reading ended there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,56 @@ class Transport:
         body: Mapping[str, Any] | None = None,
     ) -> Answer | Broken:
         """Send one request, with `body` as JSON where there is one. Raises nothing."""
-        request = self._template.copy()
-        request.method = method
+        request = self._request(method, path, parameters)
         if body is not None:
             request.prepare_body(json.dumps(body).encode(), None)
             request.headers["Content-Type"] = "application/json"
+        return self._exchange(request, self._whole)
+
+    def download(
+        self, path: str, parameters: Mapping[str, str | int], target: BinaryIO, *, most: int
+    ) -> Answer | Broken:
+        """Send one GET and write the body of a 200 to `target`, which is emptied before.
+
+        Reading ends as soon as there are more than `most` bytes, or the answer says that there will be.
+        Raises the OSError of a `target` that cannot be written.
+        """
+        request = self._request("GET", path, parameters)
+        request.headers["Accept"] = "*/*"
+        # Files hardly shrink, and Content-Length is then the size of what is stored.
+        request.headers["Accept-Encoding"] = "identity"
+
+        def read(response: requests.Response, sent: float) -> Answer | Broken:
+            if response.status_code != 200:
+                return self._whole(response, sent)
+            received = self._clock.monotonic()
+            announced = response.headers.get("Content-Length", "")
+            size: int | Broken = int(announced) if announced.isdecimal() else 0
+            if isinstance(size, int) and size <= most:
+                size = self._copy(response.raw, sent, target, most)
+            if isinstance(size, Broken):
+                return size
+            return Answer(200, response.headers, b"", sent, received, size)
+
+        try:
+            return self._exchange(request, read)
+        except _Unwritable as error:
+            raise error.reason from None
+
+    def _request(
+        self, method: str, path: str, parameters: Mapping[str, str | int]
+    ) -> requests.PreparedRequest:
+        request = self._template.copy()
+        request.method = method
         query = urlencode(parameters, quote_via=quote, safe="", errors="surrogatepass")
         request.url = f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
+        return request
+
+    def _exchange(
+        self,
+        request: requests.PreparedRequest,
+        read: Callable[[requests.Response, float], Answer | Broken],
+    ) -> Answer | Broken:
         limits = self._limits
         sent = self._clock.monotonic()
         try:
@@ -105,14 +151,17 @@ class Transport:
                 cert=self._cert,
                 proxies=self._proxies,
             )
-            received = self._clock.monotonic()
             with response:
-                content = self._read(response.raw, sent)
-                if isinstance(content, Broken):
-                    return content
-                return Answer(response.status_code, response.headers, content, sent, received)
+                return read(response, sent)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return _broken(error)
+
+    def _whole(self, response: requests.Response, sent: float) -> Answer | Broken:
+        received = self._clock.monotonic()
+        content = self._read(response.raw, sent)
+        if isinstance(content, Broken):
+            return content
+        return Answer(response.status_code, response.headers, content, sent, received)
 
     def break_off(self) -> None:
         """End the exchanges under way, and each to come, with Broken."""
@@ -144,6 +193,35 @@ class Transport:
             if self._clock.monotonic() - sent > self._limits.answer_timeout:
                 return Broken(f"was not through after {self._limits.answer_timeout:g} s", too_slow=True)
         return b"".join(pieces)
+
+    def _copy(self, raw: urllib3.HTTPResponse, sent: float, target: BinaryIO, most: int) -> int | Broken:
+        with _unwritable():
+            target.seek(0)
+            target.truncate()
+        size = 0
+        while size <= most and (piece := raw.read1(_READ_BYTES, decode_content=True)):
+            size += len(piece)
+            with _unwritable():
+                target.write(piece)
+            if self._clock.monotonic() - sent > self._limits.download_timeout:
+                return Broken(f"was not through after {self._limits.download_timeout:g} s")
+        return size
+
+
+class _Unwritable(Exception):
+    """The file a body goes to cannot be written: no fault of the connection, which raises OSError too."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+@contextmanager
+def _unwritable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _Unwritable(error) from error
 
 
 def encoded(identifier: str) -> str:

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mail_pipeline.simulator import attachments
 from mail_pipeline.simulator.answers import Answer, foreign_page, refusal, spoil
 from mail_pipeline.simulator.faults import Facts, Fault, Faults, Injection
 from mail_pipeline.simulator.limits import Latency, Meter
@@ -60,6 +61,7 @@ class Wiring:
     latency: Latency
     log: RequestLog
     webhooks: Webhooks
+    attachments: attachments.Attachments
     doors: Sequence[Route]
     api_key: str
     compress: bool
@@ -82,6 +84,8 @@ def create_app(wiring: Wiring) -> Starlette:
         Route(f"{grant}/folders/{{id}}", api("folder"), methods=["GET"]),
         Route(mail, api("messages"), methods=["GET"]),
         Route(f"{mail}/{{id}}", api("message"), methods=["GET"]),
+        Route(f"{grant}/attachments/{{id}}", api("attachment"), methods=["GET"]),
+        Route(f"{grant}/attachments/{{id}}/download", api("download"), methods=["GET"]),
         *(Route(grant + path, api(name), methods=["GET"]) for name, path in PATHS.items()),
         Route("/v3/webhooks", api("webhooks"), methods=["GET", "POST"]),
         Route("/v3/webhooks/rotate-secret/{id}", api("rotate"), methods=["POST"]),
@@ -210,6 +214,8 @@ class _Exchange:
             return service.folders(mailbox, self._path, params, now)
         if self._operation == "folder":
             return service.folder(mailbox, self._segment("id"))
+        if self._operation in attachments.OPERATIONS:
+            return self._wiring.attachments.find(self._operation, mailbox, self._segment("id"), params)
         if self._operation == "message":
             return service.message(mailbox, self._segment("id"), params)
         repeat = self._injection is not None and self._injection.fault is Fault.REPEATED_RECORDS
@@ -233,6 +239,9 @@ class _Exchange:
             self._headers["Nylas-Provider-Request-Count"] = "1"
 
     def _render(self, result: Result) -> tuple[bytes, tuple[str, ...]]:
+        if result.content is not None:
+            self._headers["Content-Type"] = "application/octet-stream"
+            return result.content, ()
         envelope = {"request_id": self._request_id} | result.envelope
         if self._injection is None:
             return orjson.dumps(envelope), ()

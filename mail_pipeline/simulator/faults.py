@@ -76,6 +76,10 @@ LASTING = frozenset(
 """Repeating the request is no help: the client has to do something else."""
 TRANSIENT = frozenset(Fault) - SPOILING - LASTING
 """A client that repeats the request gets through, and has then missed nothing."""
+_OF_JSON = frozenset(
+    {Fault.TRUNCATED, Fault.MALFORMED, Fault.NO_DATA, Fault.DATA_NOT_LIST, Fault.REPEATED_RECORDS}
+)
+"""Of a file's bytes nobody could tell that they are not those that were sent."""
 _MIRRORED = frozenset(
     ["messages", "contacts", "contact_groups", "calendars", "events", "events_import", "threads"]
 )
@@ -128,7 +132,8 @@ class Facts:
 
     operation: str
     """grants, grant, folders, folder, messages, message, contacts, contact, contact_groups, calendars,
-    calendar, events, events_import, event, threads, thread, webhooks, webhook or rotate."""
+    calendar, events, events_import, event, threads, thread, attachment, download, webhooks, webhook or
+    rotate."""
     grant_id: str | None
     folder_id: str | None
     page_token: str | None
@@ -139,6 +144,8 @@ class Facts:
 
     def allows(self, fault: Fault) -> bool:
         """Return whether the fault means anything for this request."""
+        if self.operation == "download" and fault in _OF_JSON:
+            return False
         if fault in SPOILED_FIELDS:
             return self.operation in SPOILED_FIELDS[fault][1]
         if fault in SPOILING:

@@ -25,6 +25,7 @@ class Limits:
     google_list_units: int = 5
     google_get_units: int = 5
     """20 in Google Cloud projects created from 2026-05-01."""
+    google_attachment_units: int = 5
     google_thread_units: int = 40
     """Per thread, listed or found; old projects pay 10."""
     google_status: Literal[403, 429] = 429
@@ -66,6 +67,8 @@ class Limits:
         0 for what is no matter of Gmail: contacts, calendars and events.
         """
         gets = {"message": self.google_get_units, "thread": self.google_thread_units, "folder": 1}
+        if operation in {"attachment", "download"}:
+            return self.google_attachment_units
         if operation in gets:
             return gets[operation]
         one = gets.get(operation.removesuffix("s"))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mail_pipeline.simulator.contents import made_up_bytes
 from mail_pipeline.simulator.folders import Folder
 from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY, MessageIds
@@ -107,6 +108,13 @@ class LiveMailbox:
     def message(self, number: int) -> dict[str, Any]:
         """Return a fresh Message object with all its folders."""
         return self._record(self._order.serial(number))
+
+    def content(self, number: int, attachment: Mapping[str, Any]) -> bytes:
+        """Return the bytes of one of a message's attachments."""
+        serial = self._order.serial(number)
+        if serial < self._size:
+            return self._base.content(serial, attachment)
+        return made_up_bytes(self.grant.provider, attachment)
 
     def headers(self, number: int) -> list[dict[str, str]]:
         """Return the message's headers, duplicates kept."""

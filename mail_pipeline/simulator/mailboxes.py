@@ -1,10 +1,11 @@
 """What the simulator serves for a grant, whether the mail is generated or read from files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from mail_pipeline.simulator.contents import made_up_bytes
 from mail_pipeline.simulator.conversations import Shape
 from mail_pipeline.simulator.folders import Folder
 from mail_pipeline.simulator.holdings import Holdings
@@ -84,6 +85,9 @@ class Mailbox(Protocol):
     def message(self, number: int) -> dict[str, Any]:
         """Return a fresh Message object with all its folders."""
 
+    def content(self, number: int, attachment: Mapping[str, Any]) -> bytes:
+        """Return the bytes of one of a message's attachments."""
+
     def headers(self, number: int) -> list[dict[str, str]]:
         """Return the message's headers, duplicates kept."""
 
@@ -133,6 +137,10 @@ class GeneratedMailbox:
     def message(self, number: int) -> dict[str, Any]:
         """Return a fresh Message object with all its folders."""
         return self.writer.write(number)
+
+    def content(self, number: int, attachment: Mapping[str, Any]) -> bytes:
+        """Return the bytes of one of a message's attachments."""
+        return made_up_bytes(self.grant.provider, attachment)
 
     def headers(self, number: int) -> list[dict[str, str]]:
         """Return the message's headers, duplicates kept."""

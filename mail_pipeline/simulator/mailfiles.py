@@ -9,7 +9,7 @@ import uuid
 import weakref
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from csv import reader
 from dataclasses import dataclass
 from email.header import Header
@@ -23,7 +23,13 @@ from mail_pipeline.simulator.folders import Folder
 from mail_pipeline.simulator.holdings import Holdings
 from mail_pipeline.simulator.identifiers import IMAP_FAMILY
 from mail_pipeline.simulator.mailboxes import Grant
-from mail_pipeline.simulator.mime import body_and_attachments, decoded, participants, received_at
+from mail_pipeline.simulator.mime import (
+    attached_bytes,
+    body_and_attachments,
+    decoded,
+    participants,
+    received_at,
+)
 from mail_pipeline.simulator.seeds import stable_int
 from mail_pipeline.simulator.words import Person
 
@@ -168,6 +174,12 @@ class FileMailbox:
         if body is not None:
             message["body"] = body
         return message
+
+    def content(self, number: int, attachment: Mapping[str, Any]) -> bytes:
+        """Return the bytes of one of a message's attachments as they were sent, transfer encoding undone."""
+        entry = self._entries[number]
+        parsed = BytesParser().parsebytes(self._bytes(entry.source, entry.key))
+        return attached_bytes(parsed, entry.id, attachment["id"])
 
     def headers(self, number: int) -> list[dict[str, str]]:
         """Return the message's headers as they stand, duplicates kept."""

@@ -55,19 +55,18 @@ def body_and_attachments(
     """Return the body (HTML before plain text, None for neither), a snippet, and the attachments."""
     texts: dict[str, str] = {}
     attachments: list[dict[str, Any]] = []
-    for position, part in enumerate(part for part in message.walk() if not part.is_multipart()):
+    for position, part in enumerate(_leaves(message)):
         kind, disposition = part.get_content_type(), part.get_content_disposition()
         name = decoded(part.get_filename())
         if kind in {"text/plain", "text/html"} and disposition != "attachment" and not name:
             texts.setdefault(kind, _text(part))
             continue
-        payload = part.get_payload(decode=True)
         attachment = {
-            "id": f"{stable_int(message_id, position):016x}",
+            "id": _part_id(message_id, position),
             "grant_id": grant_id,
             "filename": name,
             "content_type": decoded(part["Content-Type"]) or kind,
-            "size": len(payload) if isinstance(payload, bytes) else 0,
+            "size": len(_payload(part)),
             "is_inline": disposition == "inline",
             "content_id": decoded(part["Content-ID"]),
             "content_disposition": decoded(part["Content-Disposition"]),
@@ -77,6 +76,14 @@ def body_and_attachments(
     if body is None and texts:
         body = ""
     return body, _snippet(texts), attachments
+
+
+def attached_bytes(message: Message, message_id: str, attachment_id: str) -> bytes:
+    """Return the bytes of the part that `body_and_attachments` gave this id; raises KeyError for none."""
+    for position, part in enumerate(_leaves(message)):
+        if _part_id(message_id, position) == attachment_id:
+            return _payload(part)
+    raise KeyError(attachment_id)
 
 
 def plain_text(html: str) -> str:
@@ -93,9 +100,21 @@ def _snippet(texts: dict[str, str]) -> str:
     return " ".join(text[:1_000].split())[:100]
 
 
-def _text(part: Message) -> str:
+def _leaves(message: Message) -> list[Message]:
+    return [part for part in message.walk() if not part.is_multipart()]
+
+
+def _part_id(message_id: str, position: int) -> str:
+    return f"{stable_int(message_id, position):016x}"
+
+
+def _payload(part: Message) -> bytes:
     payload = part.get_payload(decode=True)
-    raw = payload if isinstance(payload, bytes) else b""
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _text(part: Message) -> str:
+    raw = _payload(part)
     charset = part.get_content_charset() or "utf-8"
     try:
         text = raw.decode(charset, "replace")

@@ -20,6 +20,8 @@ class Result:
     envelope: dict[str, Any]
     count: int = 1
     dates: list[int] = field(default_factory=list)
+    content: bytes | None = None
+    """Served as it is, in place of the envelope."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The API's calls without HTTP: parameters in, data and the numbers about it out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -29,11 +29,19 @@ GRANTS_DEFAULT = 10
 class Service:
     """Answers calls over a world, whose lock the caller holds."""
 
-    def __init__(self, world: World, cursors: Cursors, *, irregular: float) -> None:
-        """Take the share of irregular pages."""
+    def __init__(
+        self,
+        world: World,
+        cursors: Cursors,
+        *,
+        irregular: float,
+        shown: Callable[[LiveMailbox, dict[str, Any]], dict[str, Any]] = lambda _, record: record,
+    ) -> None:
+        """Take the share of irregular pages, and what a message goes through when it is served."""
         self.world = world
         self._pager = Pager(cursors, seed=world.fleet.seed, irregular=irregular)
         self.streams = Streams(world, self._pager)
+        self._shown = shown
 
     def mailbox(self, identifier: str) -> LiveMailbox:
         """Return the mailbox of a grant by id or e-mail address; raises the API's 404."""
@@ -119,7 +127,8 @@ class Service:
         pager = self._pager
         part = view.page(position, room, irregular=pager.irregular, seed=pager.seed, binding=page.binding)
         numbers = repeated + part.numbers
-        envelope = {"data": [view.record(number) for number in numbers]} | pager.next(part.next, page, now)
+        records = [self._shown(mailbox, view.record(number)) for number in numbers]
+        envelope = {"data": records} | pager.next(part.next, page, now)
         return Result(envelope, len(numbers), [mailbox.date(number) for number in numbers])
 
     def message(self, mailbox: LiveMailbox, message_id: str, params: Mapping[str, str]) -> Result:
@@ -131,7 +140,7 @@ class Service:
         view = View.of(mailbox, query, self.world.cache_start)
         if number is None or not view.holds(number):
             raise not_found("message")
-        return Result({"data": view.record(number)}, 1, [mailbox.date(number)])
+        return Result({"data": self._shown(mailbox, view.record(number))}, 1, [mailbox.date(number)])
 
     def _folders(self, mailbox: LiveMailbox) -> list[Folder]:
         grant_id = mailbox.grant.id

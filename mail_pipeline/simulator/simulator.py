@@ -8,6 +8,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from mail_pipeline.simulator.app import Wiring, create_app
+from mail_pipeline.simulator.attachments import Attachments
 from mail_pipeline.simulator.clock import SimulatedClock
 from mail_pipeline.simulator.cursors import Cursors
 from mail_pipeline.simulator.disorder import Disorder
@@ -50,6 +51,7 @@ class Simulator:
         disorder: Disorder | None = None,
         clock: SimulatedClock | None = None,
         live: bool = False,
+        changing_attachment_ids: bool = False,
     ) -> None:
         """Take the fleet and how to serve it.
 
@@ -66,6 +68,7 @@ class Simulator:
         disorder: what deliveries of notifications suffer; nothing where None.
         clock: what tells the time; one of its own, in real time and with `clock_skew`, where None.
         live: notifications are sent in the background while the simulator is served.
+        changing_attachment_ids: Google's change whenever their message is read, and older ones are not found.
 
         Raises ValueError for a clock_skew beside a clock.
         """
@@ -81,14 +84,16 @@ class Simulator:
         self._live = live
         self._log = RequestLog(log_file)
         cursors = Cursors(f"{fleet.seed}", cursor_lifetime)
+        attachments = Attachments(self._world, changing_ids=changing_attachment_ids)
         self.app: Starlette = create_app(
             Wiring(
-                service=Service(self._world, cursors, irregular=irregular),
+                service=Service(self._world, cursors, irregular=irregular, shown=attachments.shown),
                 meter=Meter(limits or Limits()),
                 faults=faults or Faults(),
                 latency=latency or Latency(),
                 log=self._log,
                 webhooks=self.webhooks,
+                attachments=attachments,
                 doors=doors(self._world, self.provider, self.postman, self._log),
                 api_key=api_key,
                 compress=compress,
@@ -128,6 +133,15 @@ class Simulator:
         see, each with the calendar it is in. Raises KeyError for an unknown grant, ValueError for a stream.
         """
         return truth(self._world, grant_id, stream)
+
+    def true_bytes(self, grant_id: str, message_id: str, position: int) -> bytes:
+        """Return the bytes of an attachment as they truly are; raises KeyError, or IndexError, for none."""
+        with self._world.lock:
+            mailbox = self._world.find(grant_id)
+            number = None if mailbox is None else mailbox.find(message_id)
+            if mailbox is None or number is None:
+                raise KeyError(message_id)
+            return mailbox.content(number, mailbox.message(number)["attachments"][position])
 
     def true_folders(self, grant_id: str) -> list[Folder]:
         """Return the folders of a grant as they truly are now; raises KeyError for an unknown grant."""

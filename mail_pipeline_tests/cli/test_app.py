@@ -18,6 +18,7 @@ COMMANDS = [
     "reconcile",
     "status",
     "sql",
+    "search",
     "receive",
     "upkeep",
     "simulate",

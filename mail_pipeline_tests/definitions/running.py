@@ -15,6 +15,7 @@ from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
 
 CONFIGURED = {
     "backfill": "messages",
+    "fetch_attachments": "attachment_files",
     "apply_notifications": "message_updates",
     "reconcile": "reconciliations",
 }

@@ -16,6 +16,7 @@ GROUPS = {
     "folders": "accounts",
     "messages": "mail",
     "mailboxes": "mail",
+    "attachment_files": "mail",
     "threads": "mail",
     "provider_threads": "mail",
     "contacts": "directory",
@@ -25,12 +26,13 @@ GROUPS = {
     "webhooks": "live",
     "reconciliations": "live",
 }
+BESIDE_THE_LAKE = {"search_index": "marts"}
 TABLE_OF = {"message_updates": "notifications"}
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
 
 def test_the_assets_are_these():
-    assert {key: spec.group_name for key, spec in SPECS.items()} == GROUPS
+    assert {key: spec.group_name for key, spec in SPECS.items()} == GROUPS | BESIDE_THE_LAKE
 
 
 @pytest.mark.parametrize("key", GROUPS)
@@ -47,12 +49,20 @@ def test_each_asset_is_described_owned_and_typed_from_the_schema(key):
     ]
 
 
+def test_the_search_index_is_described_and_owned():
+    spec = SPECS["search_index"]
+    assert "search('quarterly report')" in (spec.description or "")
+    assert spec.owners == ["team:data"]
+    assert spec.kinds == {"sqlite", "duckdb"}
+
+
 def test_the_jobs_are_these_and_described():
     jobs = {job.name: job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
     assert set(jobs) == {
         "apply_notifications",
         "backfill",
         "check_tables",
+        "fetch_attachments",
         "list_calendars",
         "list_contacts",
         "list_events",
@@ -60,6 +70,7 @@ def test_the_jobs_are_these_and_described():
         "mirror",
         "reconcile",
         "refresh_accounts",
+        "refresh_search",
         "upkeep",
         "watch_webhooks",
     }
@@ -69,13 +80,14 @@ def test_the_jobs_are_these_and_described():
 def test_lineage_goes_from_accounts_to_mail_and_on_to_what_keeps_it_current():
     graph = defs.resolve_asset_graph()
     parents = {
-        key: {parent.to_user_string() for parent in graph.get(dg.AssetKey(key)).parent_keys} for key in GROUPS
+        key: {parent.to_user_string() for parent in graph.get(dg.AssetKey(key)).parent_keys} for key in SPECS
     }
     assert parents == {
         "grants": set(),
         "folders": {"grants"},
         "messages": {"folders"},
         "mailboxes": {"messages"},
+        "attachment_files": {"messages"},
         "threads": {"messages"},
         "provider_threads": {"grants"},
         "contacts": {"grants"},
@@ -84,6 +96,7 @@ def test_lineage_goes_from_accounts_to_mail_and_on_to_what_keeps_it_current():
         "message_updates": {"grants"},
         "webhooks": set(),
         "reconciliations": {"messages", "webhooks"},
+        "search_index": {"messages", "message_updates", "reconciliations"},
     }
 
 
