@@ -11,6 +11,7 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.search.index import discard
 from mail_pipeline.sync.attachments import remove_unneeded_files
 from mail_pipeline.sync.removal import remove_excluded as remove
 from mail_pipeline.sync.retention import retire
@@ -38,13 +39,17 @@ def command(keep_days: int, remove_excluded: bool, as_json: bool) -> None:
     tables say does not change. Safe to interrupt, and to run beside a backfill and queries.
 
     With --remove-excluded, what mail_pipeline.toml no longer asks for leaves the tables, all earlier states
-    of them, and the landing table. Queries under way may fail then.
+    of them, the landing table, the search index and the attachments' files. Queries under way may fail then.
     """
     settings = find_workplace().for_reading().settings
     data = settings.data
     # Opening a lake for writing would make one where there is none.
     connect(data).close()
-    excluded = remove(settings) if remove_excluded else None
+    excluded = None
+    if remove_excluded:
+        excluded = remove(settings)
+        # It is made anew from what the tables still hold.
+        discard(data)
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
     retired = retire(settings)

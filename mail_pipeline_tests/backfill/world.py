@@ -56,7 +56,12 @@ class World:
     def settings(self, **changes: Any) -> Settings:
         """Return settings that do not slow a test down: no pause between pages, a large quota."""
         fast = {"google_units_per_second": 1e6, "min_page_interval": 0.0, "patience": 60.0}
-        given = {"api_key": API_KEY, "api_uri": self.url, "data": self.data, "config": self.config}
+        given: dict[str, Any] = {
+            "api_key": API_KEY,
+            "api_uri": self.url,
+            "data": self.data,
+            "config": self.config,
+        }
         given |= {"hash_key": HASH_KEY, **fast, **changes}
         return Settings(**given)
 
