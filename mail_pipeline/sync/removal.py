@@ -14,7 +14,7 @@ import duckdb
 from mail_pipeline.errors import RetryLater
 from mail_pipeline.inbox.landing import Delivery, Landing
 from mail_pipeline.inbox.narrowing import narrowed
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import queries, subset_queries
 from mail_pipeline.lake.upkeep import purge
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
@@ -74,7 +74,7 @@ def stored_excluded(connection: duckdb.DuckDBPyConnection, subsets: Subsets) -> 
         subset = subsets.of(grant["id"], grant["provider"])
         if not subset.everything:
             parameters = _asked(connection, grant["id"], subset)
-            [found] = connection.execute(queries.STORED_EXCLUDED, parameters).fetchall()
+            [found] = connection.execute(subset_queries.STORED_EXCLUDED, parameters).fetchall()
             outside += found[0]
             more += found[1]
     return outside, more
@@ -192,13 +192,13 @@ class _Remover:
     def _checkpoints(self) -> None:
         """Say of mailboxes that are listed that they hold only what is wanted; they then widen from that."""
         grant_id = self._scope.grant_id
-        keys = list(self._lake.column(queries.CHECKPOINT_KEYS, [grant_id]))
+        keys = list(self._lake.column(subset_queries.CHECKPOINT_KEYS, [grant_id]))
         with self._lake.transaction() as transaction:
             fence = self._leases.check(grant_id)
             for stream in (MESSAGES, *RECORD_STREAMS):
                 if not self._wants(stream):
                     # Those of events are named after calendars, which may be named after people.
-                    transaction.change("checkpoints", queries.FORGET_CHECKPOINTS, [grant_id, stream])
+                    transaction.change("checkpoints", subset_queries.FORGET_CHECKPOINTS, [grant_id, stream])
             now = int(time.time())
             standing = newest_checkpoints(self._lake, keys).values()
             narrow = [
@@ -218,11 +218,11 @@ class _Remover:
 def _narrow_letters(lake: Lake, subsets: Subsets, providers: Mapping[str, str]) -> int:
     """Take what is not wanted out of the raw records of dead letters; return of how many."""
     with lake.transaction() as transaction:
-        rows = lake.table(queries.ALL_DEAD_LETTERS).to_pylist()
+        rows = lake.table(subset_queries.ALL_DEAD_LETTERS).to_pylist()
         kept = [_narrow_letter(row, subsets, providers) for row in rows]
         changed = sum(bool(one["raw"] != other["raw"]) for one, other in zip(rows, kept, strict=True))
         if changed:
-            transaction.change("dead_letters", queries.FORGET_DEAD_LETTERS)
+            transaction.change("dead_letters", subset_queries.FORGET_DEAD_LETTERS)
             values = [tuple(map(_stored, row.values())) for row in kept]
             transaction.append("dead_letters", arrow_table("dead_letters", values))
     return changed
@@ -247,7 +247,7 @@ def _narrow_letter(row: dict[str, Any], subsets: Subsets, providers: Mapping[str
 
 def _asked(connection: duckdb.DuckDBPyConnection, grant_id: str, subset: Subset) -> dict[str, Any]:
     """Return the parameters of STORED_EXCLUDED."""
-    cursor = connection.execute(queries.FOLDERS_TO_JUDGE, [grant_id])
+    cursor = connection.execute(subset_queries.FOLDERS_TO_JUDGE, [grant_id])
     names = [column[0] for column in cursor.description or ()]
     standings = subset.folders.standings([dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
     left_out = subset.left_out.get("message", frozenset())

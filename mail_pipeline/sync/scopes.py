@@ -7,7 +7,7 @@ from typing import Any
 
 from mail_pipeline.inbox.landing import Landed
 from mail_pipeline.inbox.narrowing import narrowed
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import queries, subset_queries
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
@@ -107,7 +107,7 @@ class Scopes:
         return Goal(scope.subset, lambda: self._folders(grant_id), only=wanted[0] if listed_alone else None)
 
     def _folders(self, grant_id: str) -> list[dict[str, Any]]:
-        return self._lake.table(queries.FOLDERS_TO_JUDGE, [grant_id]).to_pylist()
+        return self._lake.table(subset_queries.FOLDERS_TO_JUDGE, [grant_id]).to_pylist()
 
     def narrowed(self, landed: Landed, providers: Mapping[str, str]) -> Landed:
         """Return what landed without what is not wanted: it may have landed before the file said so."""
