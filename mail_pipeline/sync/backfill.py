@@ -118,20 +118,16 @@ def _mailbox(key: str, row: dict[str, Any] | None, options: BackfillOptions, lim
 
 
 def _left_out(task: Task) -> MailboxProgress:
-    task.checkpoint = replace(
-        task.checkpoint,
-        state=SKIPPED,
-        reason="The configuration file leaves it out",
-        next_step="Change mail_pipeline.toml and run the job refresh_accounts to have it mirrored.",
-    )
-    return task.progress()
+    step = "Change mail_pipeline.toml and run the job refresh_accounts to have it mirrored."
+    return _settled(task, SKIPPED, "The configuration file leaves it out", step)
 
 
 def _gone(task: Task) -> MailboxProgress:
-    task.checkpoint = replace(
-        task.checkpoint,
-        state=FAILED,
-        reason="There is no such mailbox: its grant or folder is unknown, or gone at the provider",
-        next_step="Run the job refresh_accounts, then take a partition key from the list of partitions.",
-    )
+    reason = "There is no such mailbox: its grant or folder is unknown, or gone at the provider"
+    step = "Run the job refresh_accounts, then take a partition key from the list of partitions."
+    return _settled(task, FAILED, reason, step)
+
+
+def _settled(task: Task, state: str, reason: str, next_step: str) -> MailboxProgress:
+    task.checkpoint = replace(task.checkpoint, state=state, reason=reason, next_step=next_step)
     return task.progress()

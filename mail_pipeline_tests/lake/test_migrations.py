@@ -88,7 +88,14 @@ def make_first_version(data: Path) -> None:
         for table in (*ATTACHMENT_TABLES, *STREAM_TABLES):
             connection.execute(f"DROP TABLE {table.name}")
         connection.execute("ALTER TABLE checkpoints RENAME COLUMN scope TO folder_id")
-        for name in ("stream", *(f"planned_{what}" for what in ("messages", "pages", "units", "seconds"))):
+        connection.execute("ALTER TABLE all_grants DROP COLUMN streams_off")
+        connection.execute("ALTER TABLE all_folders DROP COLUMN excluded")
+        for name in (
+            "subset",
+            "adding",
+            "stream",
+            *(f"planned_{what}" for what in ("messages", "pages", "units", "seconds")),
+        ):
             connection.execute(f"ALTER TABLE checkpoints DROP COLUMN {name}")
         connection.execute("ALTER TABLE all_messages DROP COLUMN remains")
         connection.execute("INSERT INTO all_messages (grant_id, id, subject) VALUES ('g', 'm', 'Old')")
