@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Above the lock's uv: the installer is the one tool the lock file cannot install itself.
 UV := uv==0.13.8
 
-.PHONY: install demo test lint lock notebook clean
+.PHONY: install demo test checks tests lint lock notebook clean
 
 install: $(STAMP)
 
@@ -21,8 +21,14 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install
 	@$(BIN)/mail-pipeline demo $(ARGS)
 
-test: install lint
+# Side by side: some tests wait, for a quota or a run of Dagster.
+test: install
+	@$(MAKE) --no-print-directory -j 2 checks tests
+
+checks: lint
 	@DAGSTER_HOME= $(BIN)/dagster definitions validate -w workspace.yaml
+
+tests: install
 	@command -v chromium >/dev/null || \
 		echo "No Chromium on this machine: the tests of the UI in a browser are skipped."
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)

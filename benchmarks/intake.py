@@ -1,11 +1,12 @@
 """How many signed notifications a second does a receiver take, beside a bare one that appends to a file?
 
-    python -m benchmarks.intake [--seconds 5] [--rounds 5] [--json]
+    python -m benchmarks.intake [--seconds 5] [--rounds 5] [--postgres postgresql://...] [--json]
     python -m benchmarks.intake --burst 20000
 
-Bodies of 11 KB, 64 connections, the sender in a process of its own. Both answer 200 when a body is durable.
-They run in turn, so that a busy machine is busy for both. A burst is sent as fast as it goes; what was
-answered 200 is compared with what is in the landing table.
+Bodies of 11 KB, 64 connections, the sender in a process of its own. All answer 200 when a body is durable.
+They run in turn, so that a busy machine is busy for all. The receiver stores in SQLite, and beside it in
+Postgres where a database is named. A burst is sent as fast as it goes; what was answered 200 is compared with
+what is in the landing table.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from mail_pipeline.settings import Settings
 
 _SECRET = {"NYLAS_WEBHOOK_SECRET": "secret-of-the-benchmark"}
 CASES = ("bare", "receiver")
+ON_POSTGRES = "receiver, Postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Figures:
     p99: float
     rate_over_bare: float
     """Median of the rounds' ratios."""
+    p99_over_bare: float
     other_answers: int
     """In all rounds, anything but 200."""
 
@@ -55,15 +58,19 @@ class Burst:
     seconds: float
 
 
-def measure(seconds: float, rounds: int, connections: int = 64) -> list[Figures]:
-    """Run both in turn. Raises where a process fails."""
-    seen: dict[str, list[dict[str, Any]]] = {case: [] for case in CASES}
+def measure(
+    seconds: float, rounds: int, connections: int = 64, database_url: str | None = None
+) -> list[Figures]:
+    """Run all in turn, on Postgres where there is a `database_url`. Raises where a process fails."""
+    cases = CASES if database_url is None else (*CASES, ON_POSTGRES)
+    seen: dict[str, list[dict[str, Any]]] = {case: [] for case in cases}
     for number in range(rounds):
-        # Whoever comes second finds the machine warmer.
-        for case in CASES if number % 2 else reversed(CASES):
-            with tempfile.TemporaryDirectory() as folder, _serving(case, Path(folder)) as url:
+        # Whoever comes later finds the machine warmer.
+        for case in cases if number % 2 else reversed(cases):
+            own = database_url if case == ON_POSTGRES else None
+            with tempfile.TemporaryDirectory() as folder, _serving(case, Path(folder), own) as url:
                 seen[case].append(_load(url, "--seconds", str(seconds), "--connections", str(connections)))
-    return [_figures(case, seen[case], seen["bare"]) for case in CASES]
+    return [_figures(case, seen[case], seen["bare"]) for case in cases]
 
 
 def burst(notifications: int) -> Burst:
@@ -80,12 +87,12 @@ def burst(notifications: int) -> Burst:
 def table(figures: Sequence[Figures]) -> str:
     """Return the figures as a Markdown table."""
     lines = [
-        "| case | requests/s | p50 ms | p99 ms | rate / bare | not 200 |",
-        "|---|---|---|---|---|---|",
+        "| case | requests/s | p50 ms | p99 ms | rate / bare | p99 / bare | not 200 |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {each.case} | {each.rate:,.0f} | {each.p50:.1f} | {each.p99:.1f} | {each.rate_over_bare:.2f} | "
-        f"{each.other_answers} |"
+        f"{each.p99_over_bare:.2f} | {each.other_answers} |"
         for each in figures
     ]
     return "\n".join(lines)
@@ -97,11 +104,16 @@ def _figures(case: str, seen: list[dict[str, Any]], bare: list[dict[str, Any]]) 
         rate=median(each["rate"] for each in seen),
         p50=median(each["p50"] for each in seen),
         p99=median(each["p99"] for each in seen),
-        rate_over_bare=median(one["rate"] / other["rate"] for one, other in zip(seen, bare, strict=True)),
+        rate_over_bare=_over("rate", seen, bare),
+        p99_over_bare=_over("p99", seen, bare),
         other_answers=sum(
             count for each in seen for status, count in each["statuses"].items() if status != "200"
         ),
     )
+
+
+def _over(what: str, seen: list[dict[str, Any]], bare: list[dict[str, Any]]) -> float:
+    return median(float(one[what] / other[what]) for one, other in zip(seen, bare, strict=True))
 
 
 def _load(url: str, *arguments: str) -> dict[str, Any]:
@@ -110,7 +122,7 @@ def _load(url: str, *arguments: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _serving(case: str, data: Path) -> Iterator[str]:
+def _serving(case: str, data: Path, database_url: str | None = None) -> Iterator[str]:
     if case == "bare":
         arguments = ["-m", "benchmarks.bare_receiver", str(data / "notifications")]
     else:
@@ -120,7 +132,12 @@ def _serving(case: str, data: Path) -> Iterator[str]:
     with subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env={**outside, **_SECRET, "MAIL_PIPELINE_DATA": str(data)},
+        env={
+            **outside,
+            **_SECRET,
+            "MAIL_PIPELINE_DATA": str(data),
+            "MAIL_PIPELINE_DATABASE_URL": database_url or "",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -141,14 +158,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="of each run")
-    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each")
+    parser.add_argument("--postgres", metavar="URL", help="measure on this database too; it is not emptied")
     parser.add_argument("--burst", type=int, help="send so many, count what landed, and do nothing else")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     wanted = parser.parse_args()
     if wanted.burst:
         print(json.dumps(asdict(burst(wanted.burst))))
         return
-    figures = measure(wanted.seconds, wanted.rounds)
+    figures = measure(wanted.seconds, wanted.rounds, database_url=wanted.postgres)
     print(json.dumps([asdict(each) for each in figures], indent=2) if wanted.json else table(figures))
 
 

@@ -1,14 +1,17 @@
 """Is what is stored whole and clean? Each check reads the lake and changes nothing.
 
-They stand at the ledger: Dagster would plan a check of `messages` into each of its runs and then call it
-failed or skipped, since a run over many partitions has no one output that a check could wait for.
+They stand at the ledgers: Dagster would plan a check of `messages` into each of its runs and then call it
+failed or skipped, since a run over many partitions has no one output that a check could wait for. Each says
+what it found and, where that is bad, the command that mends it.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from mail_pipeline.assets.directory import stream_ledger
 from mail_pipeline.assets.live import message_updates, webhooks
 from mail_pipeline.assets.mail import mailboxes
 from mail_pipeline.lake import queries
@@ -22,29 +25,59 @@ _NAMED = 100
 @dg.asset_check(asset=mailboxes.key, description="There is one row per message: (grant_id, id) is unique.")
 def one_row_per_message(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count messages stored more than once."""
-    [(rows, repeated)] = _rows(
-        mail_pipeline,
-        queries.MESSAGE_COPIES,
+    [(rows, repeated)] = _rows(mail_pipeline, queries.MESSAGE_COPIES)
+    return _found(
+        f"{repeated:,} of {rows:,} messages are stored more than once",
+        passed=repeated == 0,
+        severity=dg.AssetCheckSeverity.ERROR,
+        mend="This should be impossible: please report it, with the output of `mail-pipeline doctor --json`.",
+        rows=rows,
+        repeated=repeated,
     )
-    return dg.AssetCheckResult(passed=repeated == 0, metadata={"rows": rows, "repeated": repeated})
+
+
+@dg.asset_check(
+    asset=stream_ledger.key, description="There is one row per contact, calendar and event: keys are unique."
+)
+def one_row_per_record(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
+    """Count contacts, calendars and events stored more than once."""
+    [(rows, repeated)] = _rows(mail_pipeline, queries.RECORD_COPIES)
+    return _found(
+        f"{repeated:,} of {rows:,} contacts, calendars and events are stored more than once",
+        passed=repeated == 0,
+        severity=dg.AssetCheckSeverity.ERROR,
+        mend="This should be impossible: please report it, with the output of `mail-pipeline doctor --json`.",
+        rows=rows,
+        repeated=repeated,
+    )
 
 
 @dg.asset_check(asset=mailboxes.key, description="Every mailbox that exists is backfilled.")
 def mailboxes_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Name the mailboxes that are not complete."""
-    missing = _rows(
-        mail_pipeline,
-        queries.INCOMPLETE_MAILBOXES,
-    )
-    records = [
-        dg.TableRecord({"partition": key, "state": state, "reason": reason, "next_step": step})
-        for key, state, reason, step in missing[:_NAMED]
-    ]
-    return dg.AssetCheckResult(
+    missing = _rows(mail_pipeline, queries.INCOMPLETE_MAILBOXES)
+    return _found(
+        f"{len(missing):,} mailboxes are not complete",
         passed=not missing,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"incomplete": len(missing)}
-        | ({"mailboxes": dg.MetadataValue.table(records)} if records else {}),
+        mend="`mail-pipeline backfill --all`, or the failed and missing partitions of `messages` in the UI.",
+        incomplete=len(missing),
+        mailboxes=_table(("partition", "state", "reason", "next_step"), missing),
+    )
+
+
+@dg.asset_check(
+    asset=stream_ledger.key,
+    description="Contacts, calendars and events, once begun, are listed to their end.",
+)
+def streams_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
+    """Name the lists that have not come to their end."""
+    missing = _rows(mail_pipeline, queries.INCOMPLETE_STREAMS)
+    return _found(
+        f"{len(missing):,} lists of contacts, calendars or events are not complete",
+        passed=not missing,
+        mend="`mail-pipeline mirror --all`",
+        incomplete=len(missing),
+        lists=_table(("stream", "grant", "state", "reason", "next_step"), missing),
     )
 
 
@@ -52,10 +85,13 @@ def mailboxes_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) ->
 def no_dead_letters(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count the records that lie in `dead_letters`, with their reasons there."""
     [(letters, lost)] = _rows(mail_pipeline, queries.DEAD_LETTER_COUNTS)
-    return dg.AssetCheckResult(
+    return _found(
+        f"{letters:,} records could not be read as they came, {lost:,} of them not even after a repair",
         passed=letters == 0,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"dead_letters": letters, "not_stored_as_rows": lost},
+        mend='`mail-pipeline sql "SELECT object, reason, count(*) FROM dead_letters GROUP BY ALL"` says why; '
+        "`mail-pipeline apply --replay dead` takes those of notifications once more.",
+        dead_letters=letters,
+        not_stored_as_rows=lost,
     )
 
 
@@ -66,14 +102,12 @@ def no_dead_letters(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg
 def mailboxes_covered(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count the mailboxes in which changes may have been missed while they were backfilled."""
     [(begun, uncovered)] = _rows(mail_pipeline, queries.UNCOVERED_MAILBOXES)
-    return dg.AssetCheckResult(
+    return _found(
+        f"In {uncovered:,} of {begun:,} mailboxes changes may have been missed while they were backfilled",
         passed=uncovered == 0,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "mailboxes_begun": begun,
-            "not_covered": uncovered,
-            "next_step": "Run `mail-pipeline webhook create` and a receiver, then `mail-pipeline reconcile`.",
-        },
+        mend="Run `mail-pipeline webhook create` and a receiver, then `mail-pipeline reconcile`.",
+        mailboxes_begun=begun,
+        not_covered=uncovered,
     )
 
 
@@ -81,25 +115,17 @@ def mailboxes_covered(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> 
 def no_gaps(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """List the gaps that are not repaired."""
     gaps = _rows(mail_pipeline, queries.OPEN_GAPS)
-    records = [
-        dg.TableRecord(
-            {
-                "cause": cause,
-                "grant": grant_id or "all",
-                "began": _shown(began),
-                "ended": _shown(ended) if ended else "lasts",
-            }
-        )
-        for cause, grant_id, began, ended in gaps[:_NAMED]
+    shown = [
+        (cause, grant_id or "all", _shown(began), _shown(ended) if ended else "lasts")
+        for cause, grant_id, began, ended in gaps
     ]
-    told = {
-        "gaps": dg.MetadataValue.int(len(gaps)),
-        "next_step": dg.MetadataValue.text("Run the job reconcile, once a gap has ended."),
-    }
-    return dg.AssetCheckResult(
+    return _found(
+        f"{len(gaps):,} gaps are not repaired",
         passed=not gaps,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata=told | ({"which": dg.MetadataValue.table(records)} if records else {}),
+        mend="`mail-pipeline reconcile`, or the job reconcile, once a gap has ended. While one lasts, "
+        "`mail-pipeline webhook status` says what is wrong.",
+        gaps=len(gaps),
+        which=_table(("cause", "grant", "began", "ended"), shown),
     )
 
 
@@ -110,11 +136,37 @@ def notifications_applied(mail_pipeline: dg.ResourceParam[MailPipelineResource])
     with plain_failures():
         newest, applied = newest_landed(settings), applied_up_to(settings.data)
     [(waiting,)] = _rows(mail_pipeline, queries.FETCHES_COUNT)
-    return dg.AssetCheckResult(
+    return _found(
+        f"Applied up to notification {applied:,} of {newest:,}; {waiting:,} requests are still to be made",
         passed=applied >= newest and not waiting,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"landed": newest, "applied_up_to": applied, "waiting_to_be_fetched": waiting},
+        mend="`mail-pipeline apply`; it says what keeps it where it does not get through.",
+        landed=newest,
+        applied_up_to=applied,
+        waiting_to_be_fetched=waiting,
     )
+
+
+def _found(
+    said: str,
+    *,
+    passed: bool,
+    mend: str,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+    **metadata: dg.MetadataValue | int | None,
+) -> dg.AssetCheckResult:
+    """Return the result with its message and, where it is red, the next step."""
+    told = {name: value for name, value in metadata.items() if value is not None}
+    return dg.AssetCheckResult(
+        passed=passed,
+        severity=severity,
+        description=f"{said}." if passed else f"{said}. Next: {mend}",
+        metadata=told if passed else {**told, "next_step": dg.MetadataValue.md(mend)},
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MetadataValue | None:
+    records = [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows[:_NAMED]]
+    return dg.MetadataValue.table(records) if records else None
 
 
 def _shown(moment: int) -> str:
@@ -128,7 +180,9 @@ def _rows(mail_pipeline: MailPipelineResource, query: str) -> list[tuple[Any, ..
 
 CHECKS = [
     one_row_per_message,
+    one_row_per_record,
     mailboxes_complete,
+    streams_complete,
     mailboxes_covered,
     no_dead_letters,
     notifications_applied,

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from mail_pipeline import jobs
-from mail_pipeline.assets import accounts, attachments, directory, live, mail, search
+from mail_pipeline.assets import accounts, attachments, directory, live, mail, overview, search
 from mail_pipeline.checks import CHECKS
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.schedules import SCHEDULES
@@ -11,7 +11,7 @@ from mail_pipeline.sensors import SENSORS
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        [accounts, mail, attachments, directory, live, search], include_specs=True
+        [accounts, mail, attachments, directory, live, search, overview], include_specs=True
     ),
     asset_checks=CHECKS,
     jobs=jobs.JOBS,

@@ -9,6 +9,7 @@ from mail_pipeline.assets.attachments import attachment_files
 from mail_pipeline.assets.directory import calendars, contacts, events, provider_threads
 from mail_pipeline.assets.live import message_updates, reconciliations, webhooks
 from mail_pipeline.assets.mail import messages
+from mail_pipeline.assets.overview import overview
 from mail_pipeline.assets.search import search_index
 from mail_pipeline.resources import MailPipelineResource, plain_failures
 
@@ -75,6 +76,11 @@ refresh_search = dg.define_asset_job(
     description="Bring the search index up to the messages: new, edited and deleted ones.",
     tags={"mail_pipeline/search": "index"},
 )
+refresh_overview = dg.define_asset_job(
+    "refresh_overview",
+    selection=dg.AssetSelection.assets(overview),
+    description="Count what there is, how complete and how fresh it is.",
+)
 check_tables = dg.define_asset_job(
     "check_tables",
     selection=dg.AssetSelection.all_asset_checks(),
@@ -105,6 +111,7 @@ JOBS: list[Any] = [
     watch_webhooks,
     reconcile,
     refresh_search,
+    refresh_overview,
     check_tables,
     upkeep,
 ]

@@ -108,6 +108,13 @@ catch_up_schedule = dg.ScheduleDefinition(
     description="Asks the API again for what was out of reach when notifications called for it.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
+overview_schedule = dg.ScheduleDefinition(
+    name="overview_every_hour",
+    job=jobs.refresh_overview,
+    cron_schedule="20 * * * *",
+    description="Counts what there is, so that its growth makes curves.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
 upkeep_schedule = dg.ScheduleDefinition(
     name="nightly_upkeep",
     job=jobs.upkeep,
@@ -184,5 +191,6 @@ SCHEDULES = [
     nightly_reconcile,
     weekly_imap_sweep,
     refresh_search_every_10_minutes,
+    overview_schedule,
     upkeep_schedule,
 ]

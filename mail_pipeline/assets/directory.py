@@ -76,6 +76,16 @@ provider_threads = _stream_asset(
     group="mail",
 )
 
+stream_ledger = dg.AssetSpec(
+    "stream_ledger",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds=KINDS,
+    deps=[contacts, calendars, events],
+    description=description("stream_ledger", "Kept up by every page that is stored; here for its checks."),
+    metadata=table_metadata("stream_ledger"),
+)
+
 threads = dg.AssetSpec(
     "threads",
     group_name="mail",

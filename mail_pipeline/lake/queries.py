@@ -100,7 +100,7 @@ GRANT_CALENDAR_IDS = "SELECT id FROM calendars WHERE grant_id = ? ORDER BY id"
 GRANT_CALENDARS = "SELECT id, name FROM calendars WHERE grant_id = ? ORDER BY id"
 
 MESSAGE_COPIES = """
-SELECT coalesce(sum(copies), 0)::BIGINT, count_if(copies > 1)
+SELECT coalesce(sum(copies), 0)::BIGINT, count(*) FILTER (copies > 1)
 FROM (SELECT count(*) AS copies FROM all_messages GROUP BY grant_id, id)
 """
 """Rows of messages, and how many messages have more than one."""
@@ -110,7 +110,58 @@ SELECT partition_key, state, coalesce(reason, ''), coalesce(next_step, '')
 FROM mailboxes WHERE active AND state <> 'complete' ORDER BY state, partition_key
 """
 
-DEAD_LETTER_COUNTS = "SELECT count(*), count_if(NOT stored) FROM dead_letters"
+RECORD_COPIES = """
+SELECT coalesce(sum(copies), 0)::BIGINT, count(*) FILTER (copies > 1) FROM (
+    SELECT count(*) AS copies FROM all_contacts GROUP BY grant_id, id
+    UNION ALL SELECT count(*) FROM all_calendars GROUP BY grant_id, id
+    UNION ALL SELECT count(*) FROM all_events GROUP BY grant_id, calendar_id, id
+)
+"""
+"""Rows of contacts, calendars and events, and how many of these have more than one."""
+
+INCOMPLETE_STREAMS = """
+SELECT stream, grant_id, state, coalesce(reason, ''), coalesce(next_step, '')
+FROM stream_ledger SEMI JOIN grants ON grants.id = stream_ledger.grant_id
+WHERE state NOT IN ('complete', 'skipped') ORDER BY state, stream, grant_id
+"""
+
+OVERVIEW = """
+SELECT
+    (SELECT count(*) FROM messages) AS messages,
+    (SELECT count(*) FROM mailboxes WHERE active) AS mailboxes,
+    (SELECT count(*) FROM mailboxes WHERE active AND state = 'complete') AS mailboxes_complete,
+    (SELECT count(*) FROM mailboxes WHERE active AND state IN ('paused', 'failed')) AS mailboxes_red,
+    (SELECT count(*) FROM grants) AS grants,
+    (SELECT count(*) FROM contacts) AS contacts,
+    (SELECT count(*) FROM events) AS events,
+    (SELECT count(*) FROM notifications WHERE applied_at > now() - INTERVAL 1 DAY) AS notifications_in_a_day,
+    (SELECT count(*) FROM gaps WHERE repaired_at IS NULL) AS open_gaps,
+    (SELECT count(*) FROM dead_letters) AS dead_letters,
+    (SELECT epoch(now() - max(observed_at))::BIGINT FROM messages) AS seconds_since_newest_word
+"""
+"""The whole in one row of numbers."""
+
+MESSAGES_PER_MONTH = """
+WITH months AS (
+    SELECT unnest(range(
+        date_trunc('month', now() - INTERVAL 23 MONTHS), now(), INTERVAL 1 MONTH
+    )) AS month
+)
+SELECT strftime(month, '%Y-%m'), count(m.id)
+FROM months LEFT JOIN messages m ON date_trunc('month', m.date) = month
+GROUP BY month ORDER BY month
+"""
+
+MESSAGES_PER_PROVIDER = """
+SELECT g.provider, count(*) FROM messages m JOIN grants g ON g.id = m.grant_id
+GROUP BY g.provider ORDER BY count(*) DESC
+"""
+
+MAILBOXES_PER_STATE = (
+    "SELECT state, count(*) FROM mailboxes WHERE active GROUP BY state ORDER BY count(*) DESC"
+)
+
+DEAD_LETTER_COUNTS = "SELECT count(*), count(*) FILTER (NOT stored) FROM dead_letters"
 """Records that could not be read, and those of them that were not stored after a repair either."""
 
 NEWEST_BESIDE = "SELECT coalesce(max(batch), 0) FROM written_beside"

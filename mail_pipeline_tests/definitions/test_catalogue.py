@@ -22,11 +22,12 @@ GROUPS = {
     "contacts": "directory",
     "calendars": "directory",
     "events": "directory",
+    "stream_ledger": "directory",
     "message_updates": "live",
     "webhooks": "live",
     "reconciliations": "live",
 }
-BESIDE_THE_LAKE = {"search_index": "marts"}
+BESIDE_THE_LAKE = {"search_index": "marts", "overview": "upkeep"}
 TABLE_OF = {"message_updates": "notifications"}
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -70,6 +71,7 @@ def test_the_jobs_are_these_and_described():
         "mirror",
         "reconcile",
         "refresh_accounts",
+        "refresh_overview",
         "refresh_search",
         "upkeep",
         "watch_webhooks",
@@ -93,9 +95,11 @@ def test_lineage_goes_from_accounts_to_mail_and_on_to_what_keeps_it_current():
         "contacts": {"grants"},
         "calendars": {"grants"},
         "events": {"grants"},
+        "stream_ledger": {"contacts", "calendars", "events"},
         "message_updates": {"grants"},
         "webhooks": set(),
         "reconciliations": {"messages", "webhooks"},
+        "overview": {"mailboxes", "stream_ledger", "message_updates"},
         "search_index": {"messages", "message_updates", "reconciliations"},
     }
 

@@ -23,8 +23,14 @@ def evaluations(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluati
 
 def values(evaluation: dg.AssetCheckEvaluation) -> dict[str, object]:
     return {
-        name: value.value for name, value in evaluation.metadata.items() if name not in {"mailboxes", "which"}
+        name: value.value
+        for name, value in evaluation.metadata.items()
+        if name not in {"mailboxes", "which", "lists"}
     }
+
+
+def counts(evaluation: dg.AssetCheckEvaluation) -> dict[str, object]:
+    return {name: value for name, value in values(evaluation).items() if name != "next_step"}
 
 
 def test_the_checks_tell_an_unfinished_lake_from_a_whole_one_and_a_whole_one_from_a_broken_one(
@@ -36,7 +42,9 @@ def test_the_checks_tell_an_unfinished_lake_from_a_whole_one_and_a_whole_one_fro
     before = evaluations(instance)
     assert not before["mailboxes_complete"].passed
     assert before["mailboxes_complete"].severity == dg.AssetCheckSeverity.WARN
-    assert values(before["mailboxes_complete"]) == {"incomplete": 1}
+    told = values(before["mailboxes_complete"])
+    assert str(told.pop("next_step")) in (before["mailboxes_complete"].description or "")
+    assert told == {"incomplete": 1}
     named = before["mailboxes_complete"].metadata["mailboxes"]
     assert isinstance(named, dg.TableMetadataValue)
     [record] = named.records
@@ -46,7 +54,9 @@ def test_the_checks_tell_an_unfinished_lake_from_a_whole_one_and_a_whole_one_fro
     after = evaluations(instance)
     assert {name: each.passed for name, each in after.items()} == {
         "one_row_per_message": True,
+        "one_row_per_record": True,
         "mailboxes_complete": True,
+        "streams_complete": True,
         # There is no webhook here.
         "mailboxes_covered": False,
         "no_dead_letters": True,
@@ -54,18 +64,33 @@ def test_the_checks_tell_an_unfinished_lake_from_a_whole_one_and_a_whole_one_fro
         "no_gaps": True,
     }
     assert values(after["one_row_per_message"]) == {"rows": 20, "repeated": 0}
+    assert after["one_row_per_message"].description == "0 of 20 messages are stored more than once."
 
     with open_duckdb() as lake:
         attach(lake, data, read_only=False)
         lake.execute("INSERT INTO all_messages SELECT * FROM all_messages ORDER BY id LIMIT 2")
         lake.execute("INSERT INTO dead_letters (object, reason, stored) VALUES ('message', 'no id', false)")
+        lake.execute("INSERT INTO all_contacts (grant_id, id) VALUES ('g', 'c'), ('g', 'c')")
+        lake.execute(
+            "INSERT INTO checkpoints (partition_key, version, grant_id, stream, state, reason) "
+            "VALUES (?, 1, ?, 'contacts', 'failed', 'Why')",
+            [f"contacts:{grant_id}", grant_id],
+        )
     broken = evaluations(instance)
+    # Each that is red says what mends it: a command, or what to report.
+    for each in broken.values():
+        assert each.passed or "`mail-pipeline" in (each.description or "")
+        assert each.passed or str(values(each)["next_step"]) in (each.description or "")
+    assert values(broken["one_row_per_record"])["repeated"] == 1
+    listed = broken["streams_complete"].metadata["lists"]
+    assert isinstance(listed, dg.TableMetadataValue)
+    assert [record.data["reason"] for record in listed.records] == ["Why"]
     assert not broken["one_row_per_message"].passed
     assert broken["one_row_per_message"].severity == dg.AssetCheckSeverity.ERROR
-    assert values(broken["one_row_per_message"]) == {"rows": 22, "repeated": 2}
+    assert counts(broken["one_row_per_message"]) == {"rows": 22, "repeated": 2}
     assert not broken["no_dead_letters"].passed
     assert broken["no_dead_letters"].severity == dg.AssetCheckSeverity.WARN
-    assert values(broken["no_dead_letters"]) == {"dead_letters": 1, "not_stored_as_rows": 1}
+    assert counts(broken["no_dead_letters"]) == {"dead_letters": 1, "not_stored_as_rows": 1}
 
 
 def live_checks(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
@@ -109,7 +134,7 @@ def test_the_checks_of_the_live_side_are_red_with_the_next_step_and_green_once_t
     checks = live_checks(instance)
     assert not any(each.passed for each in checks.values())
     assert {each.severity for each in checks.values()} == {dg.AssetCheckSeverity.WARN}
-    assert values(checks["notifications_applied"]) == {
+    assert counts(checks["notifications_applied"]) == {
         "landed": 2,
         "applied_up_to": 0,
         "waiting_to_be_fetched": 0,

@@ -1,5 +1,6 @@
 """What the schedules ask for."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +21,19 @@ from mail_pipeline.sync.backfill import BackfillOptions, backfill
 from .running import QUIET, keys_of, newest, register
 
 
+@pytest.fixture(scope="module")
+def new_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an instance that nothing has happened in; for copying only."""
+    folder = tmp_path_factory.mktemp("instance")
+    dg.DagsterInstance.local_temp(str(folder)).dispose()
+    return folder
+
+
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+def instance(tmp_path: Path, new_instance: Path) -> Iterator[dg.DagsterInstance]:
     """A schedule's context refuses an instance in memory."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    folder = shutil.copytree(new_instance, tmp_path / "instance")
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
         yield instance
 
 

@@ -1,3 +1,5 @@
+import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -5,6 +7,7 @@ import pytest
 
 import mail_pipeline
 from mail_pipeline.errors import StopRun
+from mail_pipeline.lake import connection
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline_tests.lake.letters import letters
@@ -38,14 +41,39 @@ def test_a_reader_sees_a_commit_in_its_next_statement_and_not_in_its_transaction
 
 
 def test_nothing_is_ever_downloaded(data: Path):
-    with connect(data) as connection:
+    with connect(data) as reader:
         wanted = [
             ("autoinstall_known_extensions",),
             ("autoload_known_extensions",),
             ("allow_unsigned_extensions",),
         ]
-        values = [connection.execute("SELECT current_setting(?)", name).fetchone() for name in wanted]
+        values = [reader.execute("SELECT current_setting(?)", name).fetchone() for name in wanted]
     assert values == [(False,), (False,), (False,)]
+
+
+def test_an_extension_is_checked_by_each_process_and_again_once_its_file_has_changed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def copied(name: str) -> Path:
+        return tmp_path / f"{name}.duckdb_extension"
+
+    for name in connection._EXTENSIONS:
+        shutil.copy(connection._extension_file(name), copied(name))
+    monkeypatch.setattr(connection, "_extension_file", copied)
+    for _ in range(2):
+        connect(data).close()
+    with copied("ducklake").open("r+b") as extension:
+        extension.seek(-1_000, os.SEEK_END)
+        extension.write(b"something else")
+
+    with pytest.raises(duckdb.Error, match="signature"):
+        connect(data)
+
+
+def test_no_other_extension_can_be_loaded_unsigned(data: Path):
+    for _ in range(2):
+        with connect(data) as reader, pytest.raises(duckdb.Error, match="while database is running"):
+            reader.execute("SET allow_unsigned_extensions = true")
 
 
 def test_without_a_lake_the_folder_and_the_next_step_are_named(tmp_path: Path):
