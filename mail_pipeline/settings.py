@@ -8,6 +8,7 @@ from pathlib import Path
 from mail_pipeline.errors import StopRun
 
 US_REGION = "https://api.us.nylas.com"
+CONFIG_FILE = "mail_pipeline.toml"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Settings:
     attachments: str | None = None
     """Where the bytes of attachments go: a folder or `s3://bucket/prefix`; None: into the data folder."""
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    config: Path | None = None
+    """The file that says what is mirrored; None: everything."""
+    hash_key: bytes = field(default=b"", repr=False)
+    """With which addresses are hashed where that file asks for it."""
     keep_notifications_days: int = 30
     """How long a notification stays in the landing table once it is applied."""
     workers: int = 8
@@ -67,6 +72,8 @@ class Settings:
             api_uri=uri,
             data=Path(data),
             database_url=database_url,
+            config=_config(env),
+            hash_key=(env.get("MAIL_PIPELINE_HASH_KEY") or "").strip().encode(),
             attachments=attachments,
             webhook_secrets=tuple(filter(None, map(str.strip, secrets.split(",")))),
             keep_notifications_days=int(
@@ -86,6 +93,12 @@ class Settings:
                 next_step="Put NYLAS_API_KEY=… (Nylas dashboard, API Keys) into the environment or into "
                 "`.env`, or try `mail-pipeline demo`, which needs no account.",
             )
+
+
+def _config(env: Mapping[str, str]) -> Path | None:
+    named = env.get("MAIL_PIPELINE_CONFIG")
+    # Dagster's processes run in the project folder.
+    return Path(named) if named else Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
 
 
 def _is_place(text: str) -> bool:
