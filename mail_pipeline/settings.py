@@ -8,6 +8,7 @@ from pathlib import Path
 from mail_pipeline.errors import StopRun
 
 US_REGION = "https://api.us.nylas.com"
+CONFIG_FILE = "mail_pipeline.toml"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Settings:
     attachments: str | None = None
     """Where the bytes of attachments go: a folder or `s3://bucket/prefix`; None: into the data folder."""
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    config: Path | None = None
+    """The file that says what is mirrored; None: everything."""
+    hash_key: bytes = field(default=b"", repr=False)
+    """With which addresses are hashed where that file asks for it."""
     keep_notifications_days: int = 30
     """How long a notification stays in the landing table once it is applied."""
     workers: int = 8
@@ -67,6 +72,8 @@ class Settings:
             api_uri=uri,
             data=Path(data),
             database_url=database_url,
+            config=_config(env),
+            hash_key=(env.get("MAIL_PIPELINE_HASH_KEY") or "").strip().encode(),
             attachments=attachments,
             webhook_secrets=tuple(filter(None, map(str.strip, secrets.split(",")))),
             keep_notifications_days=int(
@@ -119,6 +126,17 @@ VARIABLES = (
         "Folder for the lake, what has landed, the leases and Dagster's history. A local folder.",
     ),
     Variable(
+        "MAIL_PIPELINE_CONFIG",
+        "config",
+        "The file that says what is mirrored: [configuration](configuration.md). None means everything.",
+        default="`mail_pipeline.toml`, if it is there",
+    ),
+    Variable(
+        "MAIL_PIPELINE_HASH_KEY",
+        "hash_key",
+        "Key with which addresses are hashed, where that file asks for it.",
+    ),
+    Variable(
         "MAIL_PIPELINE_DATABASE_URL",
         "database_url",
         "Where notifications land: postgresql://… (`pip install mail-pipeline[postgres]`).",
@@ -156,6 +174,12 @@ VARIABLES = (
     ),
 )
 """Every variable that `from_env` reads; docs/settings.md is made of these and of those of the marts."""
+
+
+def _config(env: Mapping[str, str]) -> Path | None:
+    named = env.get("MAIL_PIPELINE_CONFIG")
+    # Dagster's processes run in the project folder.
+    return Path(named) if named else Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
 
 
 def _is_place(text: str) -> bool:

@@ -19,9 +19,13 @@ MAY_NOT_IMPORT = {
     "lake": {
         *HTTP,
         *WIRING,
-        *(OURS + name for name in ("nylas", "sync", "marts", "search", "simulator", "cli")),
+        *(OURS + name for name in ("nylas", "subset", "sync", "marts", "search", "simulator", "cli")),
     },
-    "nylas": {*WIRING, *(OURS + name for name in ("lake", "sync", "marts", "search", "simulator", "cli"))},
+    "nylas": {
+        *WIRING,
+        *(OURS + name for name in ("lake", "subset", "sync", "marts", "search", "simulator", "cli")),
+    },
+    "subset": {*WIRING, *(OURS + name for name in ("lake", "inbox", "sync", "marts", "simulator", "cli"))},
     "sync": {*WIRING, *(OURS + name for name in ("marts", "search", "simulator", "cli"))},
     "marts": {*HTTP, *WIRING, *(OURS + name for name in ("nylas", "sync", "inbox", "simulator", "cli"))},
     "search": {*HTTP, *WIRING, *(OURS + name for name in ("nylas", "sync", "simulator", "cli"))},

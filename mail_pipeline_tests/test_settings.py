@@ -52,6 +52,8 @@ def test_every_variable_is_read() -> None:
             "MAIL_PIPELINE_DATABASE_URL": "postgresql://me@host/db",
             "MAIL_PIPELINE_ATTACHMENTS": "s3://mail/files?region=eu-west-1",
             "NYLAS_WEBHOOK_SECRET": "new,old",
+            "MAIL_PIPELINE_CONFIG": "mine.toml",
+            "MAIL_PIPELINE_HASH_KEY": " a key\n",
             "MAIL_PIPELINE_WORKERS": "3",
             "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND": "62.5",
             "MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0",
@@ -64,6 +66,8 @@ def test_every_variable_is_read() -> None:
         data=Path("/srv/mail"),
         database_url="postgresql://me@host/db",
         webhook_secrets=("new", "old"),
+        config=Path("mine.toml"),
+        hash_key=b"a key",
         workers=3,
         google_units_per_second=62.5,
         min_page_interval=0.0,
@@ -117,6 +121,7 @@ def test_no_secret_is_in_the_repr() -> None:
         Settings(
             api_key="nyk_secret",
             webhook_secrets=("hush_secret",),
+            hash_key=b"hash_secret",
             database_url="postgresql://me:my_secret@host/db",
         )
     )

@@ -23,6 +23,7 @@ from mail_pipeline.lake import schema
 from mail_pipeline.lake.connection import catalog_path, connect, open_duckdb
 from mail_pipeline.lake.migrations import version_of
 from mail_pipeline.nylas import KeyRejected, NylasClient
+from mail_pipeline.subset import read_subsets
 
 _DISTRIBUTION = "mail-pipeline"
 _LITTLE_SPACE = 5 * 10**9
@@ -64,6 +65,7 @@ def command(as_json: bool) -> None:
         _project(place),
         *_data_folder(place.data),
         *_lake(place.for_reading().data),
+        _configuration(place),
         *_nylas(place),
         _dagster_home(place.for_reading().data),
     ]
@@ -131,6 +133,18 @@ def _project(place: Workplace) -> Finding:
         f"No project here nor where the package is installed; {Path.cwd()} counts as its folder",
         "Change to a checkout of mail_pipeline if you have one; its `.env` and data/ are used then.",
     )
+
+
+def _configuration(place: Workplace) -> Finding:
+    name = "Configuration"
+    config = place.settings.config
+    try:
+        subsets = read_subsets(place.settings)
+    except MailPipelineError as error:
+        return Finding(name, Verdict.FAIL, error.message.strip(), error.next_step)
+    if config is None or subsets.everything:
+        return Finding(name, Verdict.OK, "everything is mirrored")
+    return Finding(name, Verdict.OK, f"{config} says what is mirrored")
 
 
 def _data_folder(data: Path) -> Iterator[Finding]:

@@ -18,6 +18,8 @@ from mail_pipeline.cli.terminal import counted, duration, explained, print_json,
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import connect
+from mail_pipeline.subset import Subsets, read_subsets
+from mail_pipeline.sync.removal import stored_excluded
 
 _WATCH_SECONDS = 2.0
 
@@ -34,6 +36,8 @@ class _Status:
     notifications_applied: datetime | None
     open_gaps: int
     streams: list[dict[str, Any]]
+    excluded: tuple[int, int]
+    """Messages stored that are not wanted, and others of which more is stored than is wanted."""
 
     @property
     def failed(self) -> bool:
@@ -49,11 +53,12 @@ def command(watch: bool, as_json: bool) -> None:
 
     Exit code 1 when a mailbox has failed. With --watch and --json, one object a line.
     """
-    data = find_workplace().for_reading().data
+    place = find_workplace().for_reading()
+    subsets = read_subsets(place.settings)
     console = results()
     with interruptible():
         try:
-            for status in _readings(data, watch=watch):
+            for status in _readings(place.data, subsets, watch=watch):
                 if as_json:
                     print_json({"ok": not status.failed, **asdict(status)})
                 else:
@@ -66,7 +71,7 @@ def command(watch: bool, as_json: bool) -> None:
     sys.exit(1 if status.failed else 0)
 
 
-def _readings(data: Path, *, watch: bool) -> Iterator[_Status]:
+def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]:
     with connect(data) as connection:
         while True:
             mailboxes = _rows(connection, queries.STATUS_MAILBOXES)
@@ -85,6 +90,7 @@ def _readings(data: Path, *, watch: bool) -> Iterator[_Status]:
                 applied_at,
                 gaps,
                 _rows(connection, queries.STATUS_STREAMS),
+                (0, 0) if subsets.everything else stored_excluded(connection, subsets),
             )
             if not watch:
                 return
@@ -127,6 +133,12 @@ def _show(console: Console, status: _Status) -> None:
         said = f": {explained(row['reason'], row['next_step'])}" if row["reason"] else ""
         console.print(
             f"{row['stream']}: {row['grants']:,} grants {row['state']}, {row['records']:,} records{said}"
+        )
+    if any(status.excluded):
+        whole, parts = status.excluded
+        console.print(
+            f"Stored although mail_pipeline.toml leaves it out: {whole:,} messages, and parts of {parts:,} "
+            "others. They stay until `mail-pipeline upkeep --remove-excluded`."
         )
     if status.notifications:
         gaps = f"{status.open_gaps:,} gaps are not repaired" if status.open_gaps else "no gaps"

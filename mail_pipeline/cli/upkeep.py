@@ -11,7 +11,9 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.search.index import discard
 from mail_pipeline.sync.attachments import remove_unneeded_files
+from mail_pipeline.sync.removal import remove_excluded as remove
 from mail_pipeline.sync.retention import retire
 
 
@@ -23,26 +25,46 @@ from mail_pipeline.sync.retention import retire
     show_default=True,
     help="How many days back one can still look at the tables as they were then.",
 )
+@click.option(
+    "--remove-excluded",
+    is_flag=True,
+    help="Remove for good what is stored and the configuration file leaves out.",
+)
 @json_option
 @debug_option
-def command(keep_days: int, as_json: bool) -> None:
+def command(keep_days: int, remove_excluded: bool, as_json: bool) -> None:
     """Merge the lake's small files, drop what is superseded and sweep up leftovers.
 
     Notifications applied long ago (MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS) leave the landing table. What the
     tables say does not change. Safe to interrupt, and to run beside a backfill and queries.
+
+    With --remove-excluded, what mail_pipeline.toml no longer asks for leaves the tables, all earlier states
+    of them, the landing table, the search index and the attachments' files. Queries under way may fail then.
     """
     settings = find_workplace().for_reading().settings
     data = settings.data
     # Opening a lake for writing would make one where there is none.
     connect(data).close()
+    excluded = None
+    if remove_excluded:
+        excluded = remove(settings)
+        # It is made anew from what the tables still hold.
+        discard(data)
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
     retired = retire(settings)
     orphans = remove_unneeded_files(settings)
     removed = {"notifications_removed": retired, "attachments_removed": orphans}
     if as_json:
-        print_json({"ok": True, "data": data, **asdict(report), **removed})
+        said = {"ok": True, "data": data, **asdict(report), **removed}
+        print_json(said if excluded is None else {**said, "excluded": asdict(excluded)})
         return
+    if excluded is not None:
+        results().print(
+            f"Removed: {excluded.messages:,} messages, parts of {excluded.narrowed:,} others, "
+            f"{excluded.records:,} other records, parts of {excluded.letters:,} dead letters and of "
+            f"{excluded.notifications:,} landed notifications."
+        )
     results().print(
         f"Checkpoints dropped: {report.checkpoints_dropped:,}. "
         f"Snapshots expired: {report.snapshots_expired:,}. Files removed: {report.files_removed:,}. "

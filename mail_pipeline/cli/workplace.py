@@ -9,9 +9,10 @@ from dotenv import dotenv_values
 import mail_pipeline
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import catalog_path
-from mail_pipeline.settings import Settings
+from mail_pipeline.settings import CONFIG_FILE, Settings
 
 _DATA = "MAIL_PIPELINE_DATA"
+_CONFIG = "MAIL_PIPELINE_CONFIG"
 _MARKS = ("workspace.yaml", "dagster.yaml")
 
 
@@ -66,6 +67,7 @@ class Workplace:
         from mail_pipeline.lake.disk import disk_errors
 
         os.environ[_DATA] = str(self.data)
+        os.environ[_CONFIG] = str(self.settings.config or "")
         os.environ["NYLAS_API_URI"] = self.settings.api_uri
         os.environ["NYLAS_API_KEY"] = self.settings.api_key
         os.environ["NYLAS_WEBHOOK_SECRET"] = ",".join(self.settings.webhook_secrets)
@@ -83,13 +85,17 @@ def find_workplace() -> Workplace:
     """Find the project, read its `.env` and the environment, which wins.
 
     The project is the current folder, or else the checkout this package is installed from; where there is
-    neither, the current folder counts. A relative MAIL_PIPELINE_DATA counts from the current folder, and one
-    in `.env` from the folder of that file. Raises StopRun naming a variable that cannot be right.
+    neither, the current folder counts. A relative MAIL_PIPELINE_DATA or MAIL_PIPELINE_CONFIG counts from the
+    current folder, and one in `.env` from the folder of that file. Raises StopRun naming a variable that
+    cannot be right.
     """
     root = _find_root()
     base = root or Path.cwd()
     _read_env_file(base / ".env")
     settings = Settings.from_env()
+    config = settings.config or base / CONFIG_FILE
+    if settings.config is not None or config.is_file():
+        settings = replace(settings, config=config.resolve())
     data = ((Path.cwd() if os.environ.get(_DATA) else base) / settings.data).resolve()
     return Workplace(root=root, settings=replace(settings, data=data))
 
@@ -113,7 +119,7 @@ def _read_env_file(path: Path) -> None:
             next_step="It should be UTF-8 text with one NAME=value a line.",
         ) from None
     for name, value in values.items():
-        if value and name == _DATA and "://" not in value:
+        if value and name in {_DATA, _CONFIG} and "://" not in value:
             os.environ.setdefault(name, str(path.parent / value))
         elif value is not None:
             os.environ.setdefault(name, value)

@@ -12,12 +12,15 @@ import sqlalchemy as sa
 
 from mail_pipeline.inbox.checkpoints import Checkpoints
 from mail_pipeline.inbox.databases import database_errors, open_database
+from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import EVERYTHING, Subsets, read_subsets
 
 _BATCH = 500
 _SLEPT_SECONDS = 300.0
 """A heartbeat comes every 15 s, unless the machine sleeps."""
 """Rows of one statement, and of one transaction of retention."""
+_NARROWED_AT_ONCE = 32 * 2**20
 _LOCK = 7_526_417_308_291_164_001
 """The landing table among Postgres' advisory locks: any number that nobody else takes."""
 _INSERT = "INSERT INTO notifications (received_at, headers, body) VALUES "
@@ -70,8 +73,9 @@ class Landing:
     at fault.
     """
 
-    def __init__(self, engine: sa.Engine, data: Path) -> None:
-        """Take an engine, and the data folder that errors speak of; `open` makes both."""
+    def __init__(self, engine: sa.Engine, data: Path, subsets: Subsets = EVERYTHING) -> None:
+        """Take an engine, the data folder that errors speak of, and what is wanted; `open` makes them."""
+        self._subsets = subsets
         self._engine = engine
         self._data = data
         self._on_postgres = engine.dialect.name == "postgresql"
@@ -80,11 +84,16 @@ class Landing:
 
     @classmethod
     def open(cls, settings: Settings) -> "Landing":
-        """Open the table of the settings' database, or of the data folder; make it where it is missing."""
+        """Open the table of the settings' database, or of the data folder; make it where it is missing.
+
+        Raises StopRun also where the configuration file is wrong: what is not wanted must not land.
+        """
+        subsets = read_subsets(settings)
         with database_errors(settings.data):
             if settings.database_url is None:
                 settings.data.mkdir(parents=True, exist_ok=True)
-            landing = cls(open_database(settings.database_url, settings.data), settings.data)
+            engine = open_database(settings.database_url, settings.data)
+            landing = cls(engine, settings.data, subsets)
             try:
                 landing._make_tables()
             except BaseException:
@@ -107,7 +116,11 @@ class Landing:
         self.close()
 
     def store(self, deliveries: Sequence[Delivery]) -> None:
-        """Store all of them in one transaction, or none; when this returns they outlive a loss of power."""
+        """Store all of them in one transaction, or none; when this returns they outlive a loss of power.
+
+        What is not wanted of them is left out before.
+        """
+        deliveries = [narrowed(each, self._subsets) for each in deliveries]
         rows = [(each.received_at, orjson.dumps(each.headers), each.body) for each in deliveries]
         with self._transaction() as connection:
             if self._on_postgres:
@@ -194,6 +207,31 @@ class Landing:
                 going = [number for number in numbers if number not in kept]
                 connection.execute(_notifications.delete().where(_notifications.c.number.in_(going)))
             removed += len(going)
+
+    def narrow(self, providers: Mapping[str, str]) -> int:
+        """Take what is not wanted out of what has landed, for good; return of how many.
+
+        `providers` are those of the grants. On Postgres the old rows are gone with its next VACUUM FULL.
+        """
+        changed = last = 0
+        while batch := self.after(last, limit=_BATCH, max_bytes=_NARROWED_AT_ONCE):
+            last = batch[-1].number
+            kept = [narrowed(each, self._subsets, providers) for each in batch]
+            with self._transaction() as connection:
+                for one, other in zip(batch, kept, strict=True):
+                    if one.body != other.body:
+                        changed += 1
+                        connection.execute(
+                            _notifications.update()
+                            .where(_notifications.c.number == one.number)
+                            .values(headers=orjson.dumps(other.headers), body=other.body)
+                        )
+        if changed and not self._on_postgres:
+            with database_errors(self._data), self._engine.connect() as connection:
+                bare = connection.execution_options(isolation_level="AUTOCOMMIT")
+                bare.exec_driver_sql("VACUUM")
+                bare.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return changed
 
     def beat(self, receiver: str, at: float, *, started: bool = False) -> None:
         """Note that a receiver stored, or could store, at this time (unix seconds).

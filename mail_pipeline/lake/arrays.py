@@ -46,6 +46,8 @@ def _buffers(values: Sequence[Any], kind: pa.DataType) -> list[pa.Buffer]:
         return [pa.py_buffer(numbers(_CODES[kind], values))]
     if pa.types.is_boolean(kind):
         return [_bits(np.frombuffer(bytes(values), np.bool_))]
+    if not pa.types.is_string(kind):
+        raise TypeError(kind)
     if values and isinstance(values[0], bytes):
         return [_offsets(values), pa.py_buffer(b"".join(values))]
     text = "".join(values)

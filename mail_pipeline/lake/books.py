@@ -39,6 +39,8 @@ CHECKPOINT_COLUMNS = columns(
     ("planned_pages", "BIGINT", "Pages expected then."),
     ("planned_units", "BIGINT", "Quota units expected then."),
     ("planned_seconds", "BIGINT", "Seconds expected then, at the pace it is allowed."),
+    ("subset", "VARCHAR", "What was left out of all that is listed, as JSON; null for nothing."),
+    ("adding", "VARCHAR", "What the pass in progress adds to that, as JSON; null where it lists everything."),
 )
 
 BOOKS = (

@@ -41,6 +41,13 @@ _CANONICAL = (
 """Versions before compared addresses in lower case only; international domains stay as they were then."""
 _MARTS = tuple(line for table in MART_TABLES for line in table.ddl())
 
+_SUBSETS = (
+    "ALTER TABLE all_grants ADD COLUMN streams_off VARCHAR[]",
+    "ALTER TABLE all_folders ADD COLUMN excluded BOOLEAN",
+    "ALTER TABLE checkpoints ADD COLUMN subset VARCHAR",
+    "ALTER TABLE checkpoints ADD COLUMN adding VARCHAR",
+)
+
 Change = tuple[str, str]
 """A table and a statement that writes rows of it."""
 
@@ -49,7 +56,7 @@ STEPS: Mapping[int, Sequence[str | Change]] = {
         "ALTER TABLE all_messages ADD COLUMN remains VARCHAR",
         *(line for name in _LIVE for line in schema.TABLES[name].ddl()),
     ),
-    3: (*_STREAMS, *_ATTACHMENT_FILES, *_MARTS, _CANONICAL),
+    3: (*_STREAMS, *_ATTACHMENT_FILES, *_SUBSETS, *_MARTS, _CANONICAL),
 }
 """For each version after the first, the statements that lead to it from the one before."""
 

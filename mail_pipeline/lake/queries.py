@@ -269,7 +269,7 @@ WHERE f.grant_id = $grant AND ($since::BIGINT IS NULL OR m.date >= to_timestamp(
 
 SWEPT_MISSING = """
 WITH told AS MATERIALIZED (FROM swept)
-SELECT m.id, f.folder_id FROM all_messages m
+SELECT m.id, f.folder_id, m.folders, m.date FROM all_messages m
 LEFT JOIN (
     SELECT message_id, min(folder_id) AS folder_id FROM message_folders
     WHERE grant_id = $grant AND folder_id IN (SELECT folder_id FROM told)
@@ -279,7 +279,10 @@ ANTI JOIN told s ON s.id = m.id
 WHERE m.grant_id = $grant AND m.deleted_at IS NULL AND m.observed_at < to_timestamp($began)
     AND ($since::BIGINT IS NULL OR m.date >= to_timestamp($since::BIGINT))
 """
-"""Messages the lake holds and the sweep did not show, with a folder to look in where folders were listed."""
+"""Messages the lake holds and the sweep did not show, with a folder to look in where folders were listed.
+
+Their folders and date follow.
+"""
 
 WEBHOOKS = "SELECT * FROM webhooks"
 

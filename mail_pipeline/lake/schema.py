@@ -17,6 +17,9 @@ _RETURNED_AT = ("returned_at", "TIMESTAMPTZ", "When it came back after it had be
 _DELETED_AT = ("deleted_at", "TIMESTAMPTZ", "When it was found to be gone; null while it exists.")
 _EXTRA = ("extra", "JSON", "Fields of the API this schema has no column for, as they came.")
 
+_STREAMS_OFF = ("streams_off", "VARCHAR[]", "Streams that the configuration file leaves out.")
+_EXCLUDED = ("excluded", "BOOLEAN", "The configuration file leaves it out: its mail is not mirrored.")
+
 _GRANT_COLUMNS = columns(
     ("id", "VARCHAR", "The grant: one connected account."),
     ("provider", "VARCHAR", "google, microsoft, ews, imap, yahoo, icloud or another name of the API."),
@@ -100,22 +103,25 @@ WITH newest AS (
         ), 0) + coalesce(sum(total_count) FILTER (id IN ('SENT', 'DRAFT', 'SPAM', 'TRASH')), 0)
     )::BIGINT AS total
     FROM all_folders WHERE deleted_at IS NULL GROUP BY grant_id HAVING count(total_count) > 0
+), known AS (
+    SELECT *, NOT coalesce(list_contains(streams_off, 'messages'), false) AS mail FROM all_grants
 ), expected AS (
     SELECT g.id AS partition_key, g.id AS grant_id, NULL AS folder_id, NULL AS folder_name,
         CASE WHEN g.provider IN ('microsoft', 'ews') THEN c.total END AS reported,
         CASE g.provider WHEN 'google' THEN l.total ELSE c.total END AS expected,
-        g.provider, g.created_at, g.returned_at, g.deleted_at IS NULL AS active
-    FROM all_grants g LEFT JOIN counted c ON c.grant_id = g.id LEFT JOIN labelled l ON l.grant_id = g.id
+        g.provider, g.created_at, g.returned_at, g.deleted_at IS NULL AND g.mail AS active
+    FROM known g LEFT JOIN counted c ON c.grant_id = g.id LEFT JOIN labelled l ON l.grant_id = g.id
     WHERE NOT g.per_folder AND g.provider NOT IN ('virtual-calendar', 'zoom')
     UNION ALL
     SELECT f.partition_key, g.id, f.id, f.name, f.total_count, f.total_count, g.provider, g.created_at,
-        greatest(g.returned_at, f.returned_at), g.deleted_at IS NULL AND f.deleted_at IS NULL
-    FROM all_folders f JOIN all_grants g ON g.id = f.grant_id
+        greatest(g.returned_at, f.returned_at),
+        g.deleted_at IS NULL AND g.mail AND f.deleted_at IS NULL AND NOT coalesce(f.excluded, false)
+    FROM all_folders f JOIN known g ON g.id = f.grant_id
     WHERE g.per_folder AND f.partition_key IS NOT NULL
     UNION ALL
     SELECT g.id || '/@recent', g.id, NULL, NULL, NULL, NULL, g.provider, g.created_at, g.returned_at,
-        g.deleted_at IS NULL
-    FROM all_grants g WHERE g.per_folder
+        g.deleted_at IS NULL AND g.mail
+    FROM known g WHERE g.per_folder
 )
 SELECT e.partition_key, e.grant_id, e.provider, e.folder_id, e.folder_name, e.active,
     CASE WHEN coalesce(n.updated_at >= e.returned_at, n.state IS NOT NULL) THEN n.state
@@ -170,6 +176,9 @@ _MAILBOX_COLUMNS = (
     ),
 )
 
+_SHOWN_GRANT = (*_GRANT_COLUMNS, *columns(_STREAMS_OFF))
+_SHOWN_FOLDER = (*_FOLDER_COLUMNS, *columns(_EXCLUDED))
+
 STORED = (
     Table(
         "schema_versions",
@@ -182,12 +191,12 @@ STORED = (
     Table(
         "all_grants",
         "Connected accounts, gone ones too.",
-        (*_GRANT_COLUMNS, *columns(_RETURNED_AT, _DELETED_AT)),
+        (*_GRANT_COLUMNS, *columns(_RETURNED_AT, _DELETED_AT, _STREAMS_OFF)),
     ),
     Table(
         "all_folders",
         "Folders and labels, gone ones too.",
-        (*_FOLDER_COLUMNS, *columns(_RETURNED_AT, _DELETED_AT)),
+        (*_FOLDER_COLUMNS, *columns(_RETURNED_AT, _DELETED_AT, _EXCLUDED)),
         sorted_by=("grant_id", "id"),
     ),
     Table(
@@ -259,8 +268,8 @@ STORED = (
 """The tables, in the order in which they are created."""
 
 VIEWS = (
-    Table("grants", "Connected accounts.", _GRANT_COLUMNS, select=_select(_GRANT_COLUMNS, "all_grants")),
-    Table("folders", "Folders and labels.", _FOLDER_COLUMNS, select=_select(_FOLDER_COLUMNS, "all_folders")),
+    Table("grants", "Connected accounts.", _SHOWN_GRANT, select=_select(_SHOWN_GRANT, "all_grants")),
+    Table("folders", "Folders and labels.", _SHOWN_FOLDER, select=_select(_SHOWN_FOLDER, "all_folders")),
     Table(
         "messages",
         "Messages that exist, one row per (grant_id, id).",

@@ -4,10 +4,13 @@ Each step takes the write lock for itself and bounds what it rewrites, so that w
 most. Readers are never in the way: they keep the snapshot they have begun with.
 """
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mail_pipeline.lake import schema
+from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.lake.mart_tables import MART_TABLES
 from mail_pipeline.lake.writer import Lake
 
@@ -36,6 +39,7 @@ _REWRITE = "CALL ducklake_rewrite_data_files('lake', $table, delete_threshold =>
 _EXPIRE = "CALL ducklake_expire_snapshots('lake', older_than => now() - $age::INTERVAL)"
 _CLEAN_UP = "CALL ducklake_cleanup_old_files('lake', older_than => now() - $age::INTERVAL)"
 _ORPHANS = "CALL ducklake_delete_orphaned_files('lake', older_than => now() - $age::INTERVAL)"
+_FORGET_EXTREMES = "UPDATE ducklake_table_column_stats SET min_value = NULL, max_value = NULL"
 _FILES_OF = "SELECT file_count FROM ducklake_table_info('lake') WHERE table_name = ?"
 _FILE_COUNT = "SELECT table_name, file_count, file_size_bytes FROM ducklake_table_info('lake')"
 
@@ -92,6 +96,26 @@ def upkeep(lake: Lake, *, keep: timedelta = timedelta(days=7)) -> UpkeepReport:
         report.files[name] = files
         report.size_bytes += size
     return report
+
+
+def purge(lake: Lake) -> None:
+    """Remove for good what has been deleted: from the tables' files, from old snapshots, from the catalog.
+
+    Nobody can look back any more, and a query under way may lose its files.
+    """
+    for table in schema.STORED:
+        with lake.transaction() as transaction:
+            # Rows deleted from a file lie in it until it is written anew.
+            transaction.change(table.name, _REWRITE, {"table": table.name, "share": 0.0})
+    lake.call(_EXPIRE, {"age": timedelta()})
+    for statement in (_CLEAN_UP, _ORPHANS):
+        lake.call(statement, {"age": timedelta()})
+    with lake.locked(), closing(sqlite3.connect(catalog_path(lake.data))) as catalog:
+        # The catalog keeps the least and greatest value a column ever had, deleted ones too.
+        with catalog:
+            catalog.execute(_FORGET_EXTREMES)
+        # Its free pages hold what was in it.
+        catalog.execute("VACUUM")
 
 
 def _merge(lake: Lake, table: str, below: int) -> int:

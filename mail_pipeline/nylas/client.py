@@ -19,6 +19,7 @@ from mail_pipeline.nylas.provider_clock import ProviderClock
 from mail_pipeline.nylas.quota import UnitBudget
 from mail_pipeline.nylas.redaction import shown_grant
 from mail_pipeline.nylas.transport import Transport, encoded
+from mail_pipeline.nylas.view import EVERYTHING, Views
 from mail_pipeline.nylas.webhooks import WebhookCalls
 
 _GRANTS = "/v3/grants"
@@ -34,9 +35,19 @@ class NylasClient(WebhookCalls):
     """
 
     def __init__(
-        self, api_key: str, api_uri: str, *, limits: Limits | None = None, clock: Clock | None = None
+        self,
+        api_key: str,
+        api_uri: str,
+        *,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        views: Views | None = None,
     ) -> None:
-        """Send nothing yet. Raises KeyRejected or NotNylas if key or address cannot be right."""
+        """Send nothing yet; `views` say what of each grant may be seen.
+
+        Raises KeyRejected or NotNylas if key or address cannot be right.
+        """
+        self._views = views or (lambda grant_id, provider: None)
         self._api_key = api_key
         self._api_uri = api_uri
         self._limits = limits or Limits()
@@ -124,11 +135,13 @@ class NylasClient(WebhookCalls):
         transport = self._new_transport()
         return GrantClient(
             grant_id,
+            provider,
             transport=transport,
             caller=self._new_caller(transport, pace, check_key=self._check_key),
             pace=pace,
             page_size=page_size,
             limits=self._limits,
+            view=self._views(grant_id, provider) or EVERYTHING,
         )
 
     def wait_until(self, moment: float) -> None:

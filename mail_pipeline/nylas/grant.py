@@ -7,12 +7,14 @@ from typing import BinaryIO
 
 from mail_pipeline.nylas.calls import Caller, Request
 from mail_pipeline.nylas.errors import MalformedPage, NotFound
+from mail_pipeline.nylas.native_search import refused_beside_search
 from mail_pipeline.nylas.pacing import Limits, Pace
 from mail_pipeline.nylas.page_size import PageSize
 from mail_pipeline.nylas.pages import Download, Page
 from mail_pipeline.nylas.quota import ATTACHMENT_UNITS
 from mail_pipeline.nylas.redaction import shown_grant
 from mail_pipeline.nylas.transport import Answer, Transport, encoded
+from mail_pipeline.nylas.view import EVERYTHING, View
 
 _PAGES = frozenset({"text/html", "application/json"})
 """What a gateway says its own page is; a file comes as application/octet-stream."""
@@ -32,6 +34,8 @@ class MessageQuery:
     received_before: int | None = None
     select: tuple[str, ...] = ()
     """Top-level fields to fetch; empty: all."""
+    search_query_native: str | None = None
+    """A search in the provider's own language; not every provider takes every bound beside it."""
 
     def __post_init__(self) -> None:
         """Refuse what the API would answer with 400, or worse, with more than was asked for."""
@@ -39,6 +43,14 @@ class MessageQuery:
             raise ValueError("folder_id is empty: the API would list the whole mailbox; use None for that")
         if self.query_imap and self.folder_id is None:
             raise ValueError("query_imap lists one folder: give its folder_id")
+        if self.search_query_native == "":
+            raise ValueError("search_query_native is empty: use None to list without a search")
+
+    def check(self, provider: str) -> None:
+        """Raise ValueError naming what this provider does not take beside a search (reference: 3.1)."""
+        refused = refused_beside_search(provider, self.parameters()) if self.search_query_native else ()
+        if refused:
+            raise ValueError(f"{provider} takes no {' and no '.join(refused)} beside search_query_native")
 
     def parameters(self) -> dict[str, str | int]:
         """Return the query's URL parameters, not yet encoded."""
@@ -48,6 +60,7 @@ class MessageQuery:
             "received_after": self.received_after,
             "received_before": self.received_before,
             "select": ",".join(self.select) or None,
+            "search_query_native": self.search_query_native,
         }
         return {name: value for name, value in asked.items() if value is not None}
 
@@ -61,21 +74,30 @@ class GrantClient:
     def __init__(
         self,
         grant_id: str,
+        provider: str,
         *,
         transport: Transport,
         caller: Caller,
         pace: Pace,
         page_size: PageSize,
         limits: Limits,
+        view: View = EVERYTHING,
     ) -> None:
         """Take over `transport`; `pace` and `page_size` are the grant's own and outlive this client."""
         self.pace = pace
+        self._provider = provider
+        self._view = view
         self._path = f"/v3/grants/{encoded(grant_id)}"
         self._shown_path = f"/v3/grants/{shown_grant(grant_id)}"
         self._transport = transport
         self._caller = caller
         self._page_size = page_size
         self._limits = limits
+
+    def shows(self, kind: str, field: str) -> bool:
+        """Tell whether a field of a kind of object is asked for and let out at all."""
+        select = self._view.select(kind)
+        return not select or field in select
 
     def folders(self) -> Iterator[Page]:
         """Yield the pages of all folders or labels; the API's own default ends after 50."""
@@ -98,9 +120,13 @@ class GrantClient:
         """Return one page of messages, from the start or from where `cursor` says.
 
         `limit` may only make pages smaller than the provider allows; they also shrink by themselves
-        to suit a quota or a slow provider. Raises CursorRejected if the cursor is not accepted.
+        to suit a quota or a slow provider. Raises CursorRejected if the cursor is not accepted, and
+        ValueError for a query that the provider would refuse.
         """
-        return self._list("/messages", query.parameters(), cursor, limit, lists_messages=True)
+        query = self._view.query(query)
+        query.check(self._provider)
+        page = self._list("/messages", query.parameters(), cursor, limit, lists_messages=True)
+        return self._view.page("message", page, self, listed_in=query.folder_id if query.query_imap else None)
 
     def message(self, message_id: str, *, folder_id: str | None = None, query_imap: bool = False) -> Page:
         """Return one message as a page of one record. Raises NotFound if it is not there.
@@ -114,6 +140,8 @@ class GrantClient:
         asked: dict[str, str | int] = {"in": folder_id} if folder_id else {}
         if query_imap:
             asked["query_imap"] = "true"
+        if select := self._view.select("message"):
+            asked["select"] = ",".join(select)
         request = Request(
             path=f"{self._path}/messages/{encoded(message_id)}",
             shown_path=f"{self._shown_path}/messages/<message>",
@@ -122,7 +150,8 @@ class GrantClient:
             cost=self.pace.cost(1),
             interval=self._limits.item_interval,
         )
-        return self._caller.fetch(lambda: request)
+        listed_in = folder_id if query_imap else None
+        return self._view.page("message", self._caller.fetch(lambda: request), self, listed_in=listed_in)
 
     def download(
         self,
@@ -172,7 +201,10 @@ class GrantClient:
         `mail`: it spends from the mailbox's quota, as threads do; calendars and contacts have quotas of their
         own. Raises CursorRejected if the cursor is not accepted.
         """
-        return self._list(f"/{what}", dict(parameters), cursor, limit, largest=largest, mail=mail)
+        kind = _kind(what)
+        asked = self._selecting(kind, parameters)
+        page = self._list(f"/{what}", asked, cursor, limit, largest=largest, mail=mail)
+        return self._view.page(kind, page, self)
 
     def record(self, what: str, identity: str, parameters: Mapping[str, str | int] | None = None) -> Page:
         """Return one record of the list `what` as a page. Raises NotFound if it is not there."""
@@ -182,12 +214,12 @@ class GrantClient:
         request = Request(
             path=f"{self._path}/{what}/{encoded(identity)}",
             shown_path=f"{self._shown_path}/{what}/<id>",
-            parameters=dict(parameters or {}),
+            parameters=self._selecting(_kind(what), parameters or {}),
             shape="object",
             cost=0,
             interval=self._limits.item_interval,
         )
-        return self._caller.fetch(lambda: request)
+        return self._view.page(_kind(what), self._caller.fetch(lambda: request), self)
 
     def close(self) -> None:
         """Close this grant's connections."""
@@ -202,6 +234,10 @@ class GrantClient:
     ) -> None:
         """Close the connections."""
         self.close()
+
+    def _selecting(self, kind: str, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
+        select = self._view.select(kind)
+        return {"select": ",".join(select), **parameters} if select else dict(parameters)
 
     def _list(
         self,
@@ -236,3 +272,8 @@ class GrantClient:
         page = self._caller.fetch(build, too_slow=self._page_size.too_slow)
         self._page_size.served()
         return page
+
+
+def _kind(what: str) -> str:
+    """Return what one record of a list is called: "events/import" has events."""
+    return what.partition("/")[0].removesuffix("s")

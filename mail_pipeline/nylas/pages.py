@@ -30,6 +30,8 @@ class Page:
     """How many requests it took, the failed ones included."""
     limit: int | None = None
     """The page size the answer says it has, where it says so: a server may lower the one asked for."""
+    left_out: tuple[str, ...] = ()
+    """Ids of records the answer had and that may not be seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,10 @@ class View:
         wanted = self.query.folder_id
         if not self.low <= number < self.high:
             return False
+        if self.query.search is not None:
+            subject = self.mailbox.message(number).get("subject")
+            if self.query.search not in str(subject).lower():
+                return False
         if wanted is None:
             # A live pass over all folders cannot show what is in none.
             return not self.query.query_imap or bool(self.mailbox.folders_of(number))

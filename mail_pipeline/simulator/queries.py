@@ -13,8 +13,12 @@ MAX_LIMIT = 200
 FIELDS = ("standard", "include_headers", "include_basic_headers", "include_tracking_options", "raw_mime")
 
 _MESSAGE_LIST = frozenset(
-    ["limit", "page_token", "select", "in", "query_imap", "received_after", "received_before", "fields"]
+    [
+        *("limit", "page_token", "select", "in", "query_imap", "received_after", "received_before", "fields"),
+        "search_query_native",
+    ]
 )
+_BESIDE_SEARCH = {name: frozenset(["in", "limit", "page_token"]) for name in ("google", "microsoft")}
 _MESSAGE = frozenset(["select", "in", "query_imap", "fields"])
 _FOLDER_LIST = frozenset(
     ["limit", "page_token", "select", "parent_id", "include_hidden_folders", "single_level"]
@@ -45,6 +49,8 @@ class MessageQuery:
     """Newest date wanted, unix seconds, exclusive."""
     select: frozenset[str] | None = None
     fields: str = "standard"
+    search: str | None = None
+    """What the subject has to hold, in lower case: all there is here of the providers' languages."""
 
 
 def paging(path: str, params: Mapping[str, str], default: int = 50, most: int = MAX_LIMIT) -> Paging:
@@ -64,6 +70,10 @@ def message_list_query(grant: Grant, params: Mapping[str, str]) -> MessageQuery:
     `received_after` and `received_before` exclude the second they name; EWS compares days and includes both.
     """
     known(params, _MESSAGE_LIST)
+    search = params.get("search_query_native", "").lower() or None
+    beside = params.keys() - {"search_query_native"} - _BESIDE_SEARCH.get(grant.provider, params.keys())
+    if search and beside:
+        raise bad_request(f"{grant.provider} takes no {min(beside)} beside search_query_native")
     query = _message_query(grant, params)
     if query.query_imap and query.folder_id is None:
         raise bad_request("in is required when query_imap is true")
@@ -74,7 +84,7 @@ def message_list_query(grant: Grant, params: Mapping[str, str]) -> MessageQuery:
     else:
         first = None if after is None else after + 1
         end = before
-    return MessageQuery(query.folder_id, query.query_imap, first, end, query.select, query.fields)
+    return MessageQuery(query.folder_id, query.query_imap, first, end, query.select, query.fields, search)
 
 
 def message_query(grant: Grant, params: Mapping[str, str]) -> MessageQuery:

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mail_pipeline.errors import RetryLater, SkipMailbox
@@ -14,6 +14,8 @@ from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient, Page
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import Subset, Subsets, read_subsets
+from mail_pipeline.subset.folders import Standing
 from mail_pipeline.sync.account_records import SECRET_FIELDS, read_folder, read_grant
 from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.partition_keys import partition_key, slug, split
@@ -68,10 +70,13 @@ def refresh_grants(settings: Settings) -> GrantsReport:
     settings.require_key()
     with Lake(settings.data) as lake, open_client(settings) as client:
         client.check()
+        subsets = read_subsets(settings)
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[tuple[Any, ...]] = []
         for page in client.grants():
-            listed |= {(None, row["id"]): row for row in _read(page, read_grant, "grant", None, dead)}
+            wanted = replace(page, records=[_wanted_of_grant(record, subsets) for record in page.records])
+            rows = _read(wanted, lambda record: _grant(record, subsets), "grant", None, dead)
+            listed |= {(None, row["id"]): row for row in rows}
         with lake.transaction() as transaction:
             stored = {(None, row["id"]): row for row in lake.table(queries.ALL_GRANTS).to_pylist()}
             comparison = _compare(stored, listed, dead)
@@ -97,6 +102,7 @@ def refresh_folders(settings: Settings, *, only: Collection[str] | None = None) 
     settings.require_key()
     with Lake(settings.data) as lake, open_client(settings) as client:
         client.check()
+        subsets = read_subsets(settings)
         grants = [row for row in lake.table(queries.ALL_GRANTS).to_pylist() if row["deleted_at"] is None]
         grants = [row for row in grants if row["status"] == "valid" and (only is None or row["id"] in only)]
         with ThreadPoolExecutor(settings.workers, thread_name_prefix="folders") as pool:
@@ -112,6 +118,7 @@ def refresh_folders(settings: Settings, *, only: Collection[str] | None = None) 
                 rows = _read(page, lambda record, of=grant: _folder(record, of), "folder", grant["id"], dead)
                 listed |= {(row["grant_id"], row["id"]): row for row in rows}
         whole = {grant["id"] for grant in grants} - failed.keys()
+        _mark_excluded(listed, {row["id"]: subsets.of(row["id"], row["provider"]) for row in grants})
         with lake.transaction() as transaction:
             stored = {
                 (row["grant_id"], row["id"]): row
@@ -140,6 +147,30 @@ def _folders(client: NylasClient, grant: dict[str, Any]) -> list[Page] | str:
             return list(mailbox.folders())
     except (SkipMailbox, RetryLater) as error:
         return str(error)
+
+
+def _wanted_of_grant(record: object, subsets: Subsets) -> object:
+    return _subset_of(record, subsets).strip("grant", record)
+
+
+def _subset_of(record: object, subsets: Subsets) -> Subset:
+    fields = record if isinstance(record, dict) else {}
+    return subsets.of(str(fields.get("id")), str(fields.get("provider")))
+
+
+def _grant(record: object, subsets: Subsets) -> dict[str, Any]:
+    return {**read_grant(record), "streams_off": sorted(_subset_of(record, subsets).off)}
+
+
+def _mark_excluded(listed: Mapping[Any, dict[str, Any]], subsets: Mapping[str, Subset]) -> None:
+    """Say of each listed folder whether the configuration file leaves it out."""
+    by_grant: dict[str, list[dict[str, Any]]] = {}
+    for (grant_id, _), row in listed.items():
+        by_grant.setdefault(grant_id, []).append(row)
+    for grant_id, rows in by_grant.items():
+        standings = subsets[grant_id].folders.standings(rows)
+        for row in rows:
+            row["excluded"] = standings[row["id"]] is not Standing.WANTED
 
 
 def _folder(record: object, grant: dict[str, Any]) -> dict[str, Any]:

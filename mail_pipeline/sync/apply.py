@@ -22,12 +22,14 @@ from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import Subsets, read_subsets
 from mail_pipeline.sync.beside import store_beside
-from mail_pipeline.sync.fetches import PARTIAL, Fetch, fetch_rows
+from mail_pipeline.sync.fetches import MESSAGE, PARTIAL, Fetch, fetch_rows
 from mail_pipeline.sync.fetching import Fetcher
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.planning import NO_TABLE, UNKNOWN_GRANT, plan_batch
 from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.scopes import Scopes, departures
 
 LEASE = "@notifications"
 """Whoever applies holds this lease, in the place of a grant's."""
@@ -122,7 +124,7 @@ def apply(
             if leases.take(LEASE) is None:
                 raise AnotherApplies
         stack.callback(leases.give_back, LEASE)
-        applier = _Applier(landing, lake, leases, on_batch or (lambda _: None))
+        applier = _Applier(landing, lake, leases, read_subsets(settings), on_batch or (lambda _: None))
         if replay is not None:
             applier.replay(replay)
         fetcher = stack.enter_context(Fetcher(settings, lake))
@@ -140,8 +142,14 @@ class _Applier:
     """Takes landed notifications into the lake, batch by batch."""
 
     def __init__(
-        self, landing: Landing, lake: Lake, leases: Leases, on_batch: Callable[[ApplyReport], None]
+        self,
+        landing: Landing,
+        lake: Lake,
+        leases: Leases,
+        subsets: Subsets,
+        on_batch: Callable[[ApplyReport], None],
     ) -> None:
+        self._subsets = subsets
         self._landing = landing
         self._lake = lake
         self._leases = leases
@@ -205,12 +213,16 @@ class _Applier:
         if not batch:
             return
         grants = {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
-        plan = plan_batch(batch, grants)
+        scopes = Scopes(self._lake, self._subsets)
+        plan = plan_batch(batch, grants, scopes)
         with self._lake.transaction() as transaction:
             self._leases.check(LEASE)
             if again:
                 _forget(transaction, batch)
             fetches = list(plan.fetches)
+            for grant_id, left in plan.left.items():
+                gone = departures(transaction, scopes.of(grant_id, grants[grant_id]["provider"]), left)
+                plan.observations.setdefault(MESSAGE, {}).setdefault(grant_id, []).extend(gone)
             for kind, observations in plan.observations.items():
                 new = store_beside(transaction, kind, observations, time.time())
                 # Else nothing would ever tell what their notification left out.

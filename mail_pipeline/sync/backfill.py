@@ -11,13 +11,16 @@ from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import Limits
 from mail_pipeline.settings import Settings
-from mail_pipeline.sync.checkpoints import FAILED, REGISTERED, Checkpoint, newest_checkpoints
+from mail_pipeline.subset import Subsets, read_subsets
+from mail_pipeline.subset.conflicts import check_grant
+from mail_pipeline.sync.checkpoints import FAILED, REGISTERED, SKIPPED, Checkpoint, newest_checkpoints
 from mail_pipeline.sync.client import limits_of
 from mail_pipeline.sync.partition_keys import split
 from mail_pipeline.sync.plan import plan
 from mail_pipeline.sync.pool import GrantWork, Task, open_pool
 from mail_pipeline.sync.position import BackfillOptions, has_more
 from mail_pipeline.sync.progress import MailboxProgress, Slice
+from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams.mail import MAIL
 
 __all__ = ["BackfillOptions", "MailboxProgress", "backfill"]
@@ -42,26 +45,35 @@ def backfill(
     """
     options = options or BackfillOptions()
     with open_pool(settings, options) as pool:
-        grants, settled = _sort(pool.lake, list(dict.fromkeys(keys)), options, limits_of(settings))
+        wanted, subsets = list(dict.fromkeys(keys)), read_subsets(settings)
+        grants, settled = _sort(pool.lake, wanted, options, limits_of(settings), subsets)
         yield from settled
         yield from pool.work(grants.values(), on_progress or (lambda _: None))
 
 
 def _sort(
-    lake: Lake, wanted: list[str], options: BackfillOptions, limits: Limits
+    lake: Lake, wanted: list[str], options: BackfillOptions, limits: Limits, subsets: Subsets
 ) -> tuple[Mapping[str, GrantWork], list[MailboxProgress]]:
     """Tell the mailboxes there is work for, by grant, from those whose outcome is known already."""
     table = pa.table({"partition_key": array(wanted, pa.string())})
     found = {row["partition_key"]: row for row in lake.table(queries.MAILBOXES, wanted=table).to_pylist()}
     grants: dict[str, GrantWork] = {}
     settled = []
+    scopes = Scopes(lake, subsets)
     for key, checkpoint in _standing(lake, wanted, found).items():
         row = found.get(key)
         mailbox = _mailbox(key, row, options, limits)
         task = Task(mailbox, checkpoint, ids_before=checkpoint.ids_seen)
-        if row is None or not row["active"]:
+        scope = None
+        if row is not None:
+            check_grant(subsets, row["grant_id"], row["provider"])
+            scope = scopes.of(row["grant_id"], row["provider"])
+            task.part = replace(task.part, goal=scopes.goal(row["grant_id"], row["provider"]))
+        if scope is not None and not scope.wants_mailbox(task.part.scope):
+            settled.append(_left_out(task))
+        elif row is None or not row["active"]:
             settled.append(_gone(task))
-        elif not has_more(checkpoint, options):
+        elif not has_more(checkpoint, options, task.part.goal):
             settled.append(task.progress())
         else:
             grant_id = row["grant_id"]
@@ -106,11 +118,17 @@ def _mailbox(key: str, row: dict[str, Any] | None, options: BackfillOptions, lim
     )
 
 
+def _left_out(task: Task) -> MailboxProgress:
+    step = "Change mail_pipeline.toml and run the job refresh_accounts to have it mirrored."
+    return _settled(task, SKIPPED, "The configuration file leaves it out", step)
+
+
 def _gone(task: Task) -> MailboxProgress:
-    task.checkpoint = replace(
-        task.checkpoint,
-        state=FAILED,
-        reason="There is no such mailbox: its grant or folder is unknown, or gone at the provider",
-        next_step="Run the job refresh_accounts, then take a partition key from the list of partitions.",
-    )
+    reason = "There is no such mailbox: its grant or folder is unknown, or gone at the provider"
+    step = "Run the job refresh_accounts, then take a partition key from the list of partitions."
+    return _settled(task, FAILED, reason, step)
+
+
+def _settled(task: Task, state: str, reason: str, next_step: str) -> MailboxProgress:
+    task.checkpoint = replace(task.checkpoint, state=state, reason=reason, next_step=next_step)
     return task.progress()

@@ -64,6 +64,8 @@ class Checkpoint:
     planned_pages: int | None = None
     planned_units: int | None = None
     planned_seconds: int | None = None
+    subset: str | None = None
+    adding: str | None = None
 
     @property
     def planned(self) -> Plan | None:

@@ -21,6 +21,7 @@ from mail_pipeline.nylas import (
     Unsupported,
 )
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import read_subsets
 from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
 from mail_pipeline.sync.beside import store_beside
 from mail_pipeline.sync.client import open_client
@@ -35,6 +36,7 @@ from mail_pipeline.sync.fetches import (
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import DeadLetter, read_messages
 from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.scopes import Scope, Scopes, departures
 from mail_pipeline.sync.streams import BY_KIND, EVENTS
 
 _log = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class _Answers:
     answered: list[Fetch] = field(default_factory=list)
     observations: dict[str, list[Observation]] = field(default_factory=dict)
     """By what the object is called."""
+    left: dict[str, int] = field(default_factory=dict)
+    """Messages that are there and not wanted, with the time."""
     dead: list[DeadLetter] = field(default_factory=list)
     stop: StopRun | None = None
 
@@ -195,6 +199,7 @@ class Fetcher:
                 observations, dead = read
                 found += observations
                 answers.dead += dead
+                answers.left |= dict.fromkeys(page.left_out, page.observed_at)
         except NotFound:
             if fetch.reason == MISSING:
                 # The second sign, after the sweep that did not see it: IMAP answers 404 for less.
@@ -227,7 +232,11 @@ class Fetcher:
 
     def _store(self, grant_id: str, answers: _Answers) -> int:
         if answers.answered:
+            scope = self._scope(grant_id) if answers.left else None
             with self._lake.transaction() as transaction:
+                if scope is not None:
+                    gone = departures(transaction, scope, answers.left)
+                    answers.observations.setdefault("message", []).extend(gone)
                 done = forget_rows(answers.answered, answers.asked_at)
                 transaction.change("fetches", queries.FORGET_FETCHES, fetched=done)
                 for kind, observations in answers.observations.items():
@@ -236,6 +245,10 @@ class Fetcher:
         if answers.stop is not None:
             raise answers.stop
         return len(answers.answered)
+
+    def _scope(self, grant_id: str) -> Scope:
+        grants = {row["id"]: row["provider"] for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
+        return Scopes(self._lake, read_subsets(self._settings)).of(grant_id, grants[grant_id])
 
 
 def _message(grant: GrantClient, fetch: Fetch, *, imap: bool) -> tuple[Page, str | None]:

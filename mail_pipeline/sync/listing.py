@@ -102,7 +102,11 @@ class Listing:
 
     def _begin(self) -> Position | None:
         position = next_position(
-            self.checkpoint, self._options, resync=self._resync, by_time=self._stream.newest_first
+            self.checkpoint,
+            self._options,
+            resync=self._resync,
+            by_time=self._stream.newest_first,
+            goal=self.part.goal,
         )
         return None if position is None else self._stream.begin(position)
 
@@ -137,8 +141,11 @@ class Listing:
                 next_step="Run the backfill again; if it happens again, with full_resync.",
             )
         observations, dead = self._stream.read(page, self.part)
-        fetched = self._stream.complete(self._grant, self.part, observations, dead)
+        fetched = self._stream.complete(self._grant, self.part, position, observations, dead)
         fresh, repeats = self._sorted_out(observations, fetched)
+        if position.step.fields:
+            # Come since the mailbox was listed; the list in progress tells only a part of them.
+            fresh = self._stream.whole(self._grant, self.part, [each.id for each in fresh], dead)
         dates = self._stream.dates(observations)
         position = replace(
             position,
@@ -185,6 +192,9 @@ class Listing:
             "state": COMPLETE if following is None else LISTING,
             "cursor": None if following is None else following.cursor,
             "listed_before": None if following is None else following.before,
+            "oldest": position.oldest if following is None else following.oldest,
+            "subset": position.goal if following is None else following.subset,
+            "adding": None if following is None else following.adding,
             "first_fetch": self.checkpoint.first_fetch or now,
             "last_fetch": now,
             "reason": None,

@@ -8,6 +8,8 @@ from typing import Any
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import Subsets, read_subsets
+from mail_pipeline.subset.conflicts import check_grant
 from mail_pipeline.sync.checkpoints import (
     COMPLETE,
     FAILED,
@@ -45,6 +47,7 @@ def mirror(
     Raises StopRun for what stops everything, as `backfill` does.
     """
     options = options or BackfillOptions()
+    subsets = read_subsets(settings)
     tell = on_progress or (lambda _: None)
     with open_pool(settings, options) as pool:
         known = {row["id"]: row for row in pool.lake.table(queries.KNOWN_GRANTS).to_pylist()}
@@ -53,6 +56,11 @@ def mirror(
         for grant_id in wanted:
             if grant_id not in known or known[grant_id]["gone"]:
                 yield _gone(grant_id)
+        wanted_of = {each["id"] for each in there if _wants(subsets, each, stream)}
+        for grant in there:
+            if grant["id"] not in wanted_of:
+                yield _left_out(grant)
+        there = [grant for grant in there if grant["id"] in wanted_of]
         if stream is EVENTS:
             # One request a grant: without its calendars, those made since too, nothing of it can be listed.
             anew = BackfillOptions(full_resync=True, page_size=options.page_size)
@@ -167,6 +175,21 @@ def _together(grant_id: str, provider: str, words: Collection[MailboxProgress]) 
         subscribed=all(word.subscribed for word in words),
         reason=reason,
         next_step=said[0].next_step if said else None,
+    )
+
+
+def _wants(subsets: Subsets, grant: dict[str, Any], stream: RecordStream) -> bool:
+    check_grant(subsets, grant["id"], grant["provider"])
+    return subsets.of(grant["id"], grant["provider"]).wants(stream.name.removeprefix("provider_"))
+
+
+def _left_out(grant: dict[str, Any]) -> MailboxProgress:
+    word = _together(grant["id"], grant["provider"], ())
+    return replace(
+        word,
+        state=SKIPPED,
+        reason="The configuration file leaves it out",
+        next_step="Change mail_pipeline.toml to have it mirrored.",
     )
 
 

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mail_pipeline.inbox.landing import Landed
-from mail_pipeline.sync.fetches import FOLDERS, GRANTS, MESSAGE, NO_BODY, NO_CALENDAR, TRUNCATED, Fetch
+from mail_pipeline.subset import Subset
+from mail_pipeline.sync.fetches import (
+    FOLDERS,
+    GRANTS,
+    MESSAGE,
+    NO_BODY,
+    NO_CALENDAR,
+    TRUNCATED,
+    UNKNOWN,
+    Fetch,
+)
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.notifications import (
     METADATA,
@@ -18,12 +28,14 @@ from mail_pipeline.sync.notifications import (
 )
 from mail_pipeline.sync.notifications import TRUNCATED as CUT
 from mail_pipeline.sync.records import DeadLetter, Unreadable, identity_of
+from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams import BY_KIND
 from mail_pipeline.sync.streams.stream import Key
 
 APPLIED = "applied"
 KEPT = "kept"
 DEAD = "dead"
+IGNORED = "ignored"
 
 UNKNOWN_GRANT = "data.object.grant_id: expected a known grant, got one that is not in the table grants"
 
@@ -48,18 +60,22 @@ class Plan:
     fetches: list[Fetch] = field(default_factory=list)
     partial: dict[str, set[Key]] = field(default_factory=dict)
     """Objects of which a notification told only some fields, by what one of them is called."""
+    left: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Messages seen outside of what is wanted, with the time, by grant."""
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many notifications by (outcome, trigger)."""
 
 
-def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]]) -> Plan:
+def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]], scopes: Scopes) -> Plan:
     """Read a batch; `grants` are those known, by id. What cannot be read is in the plan as dead."""
     plan = Plan()
-    for landed in batch:
+    providers = {grant_id: row["provider"] for grant_id, row in grants.items()}
+    for whole in batch:
+        landed = scopes.narrowed(whole, providers)
         notification: Notification | None = None
         try:
             notification = read_notification(landed)
-            outcome, reason = _take(plan, notification, grants)
+            outcome, reason = _take(plan, notification, grants, scopes)
         except Unreadable as error:
             outcome, reason = DEAD, str(error)
         if outcome == DEAD:
@@ -70,7 +86,7 @@ def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]]) ->
 
 
 def _take(
-    plan: Plan, notification: Notification, grants: Mapping[str, dict[str, Any]]
+    plan: Plan, notification: Notification, grants: Mapping[str, dict[str, Any]], scopes: Scopes
 ) -> tuple[str, str | None]:
     """Note in the plan what a notification asks for; return its outcome and the reason for it."""
     kind, action = notification.kind, notification.action
@@ -86,12 +102,25 @@ def _take(
         plan.fetches.append(Fetch(FOLDERS, grant_id, None, "changed"))
         return APPLIED, None
     if action in {"created", "updated", "deleted"} and (kind == MESSAGE or kind in BY_KIND):
-        _take_change(plan, notification)
+        provider = grants[grant_id]["provider"]
+        judged = scopes.judge(notification, provider)
+        identity = notification.object_id
+        if judged.left and identity is not None:
+            known = plan.left.setdefault(grant_id, {})
+            known[identity] = max(notification.occurred_at, known.get(identity, 0))
+        if judged.reason is not None:
+            return IGNORED, judged.reason
+        if judged.unsure and identity is not None:
+            # Of a folder that is not known yet, or without what tells: the answer is judged as it comes.
+            plan.fetches.append(Fetch(FOLDERS, grant_id, None, "changed"))
+            plan.fetches.append(Fetch(MESSAGE, grant_id, identity, UNKNOWN))
+            return APPLIED, None
+        _take_change(plan, judged.notification, scopes.of(grant_id, provider).subset)
         return APPLIED, None
     return KEPT, "It does not change what the tables hold"
 
 
-def _take_change(plan: Plan, notification: Notification) -> None:
+def _take_change(plan: Plan, notification: Notification, subset: Subset) -> None:
     kind, grant_id = notification.kind, notification.grant_id
     stream = BY_KIND.get(kind)
     if _is_nowhere(notification):
@@ -108,7 +137,7 @@ def _take_change(plan: Plan, notification: Notification) -> None:
         return
     if CUT in notification.suffixes:
         plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, TRUNCATED))
-    elif _lacks(notification, observation):
+    elif _lacks(notification, observation, subset):
         plan.fetches.append(Fetch(MESSAGE, grant_id, observation.id, NO_BODY))
 
 
@@ -120,13 +149,13 @@ def _is_nowhere(notification: Notification) -> bool:
     return notification.object_id is not None and notification.record.get(stream.within) is None
 
 
-def _lacks(notification: Notification, observation: Observation) -> bool:
+def _lacks(notification: Notification, observation: Observation, subset: Subset) -> bool:
     """Tell whether something is left out that may have changed all the same."""
     if observation.gone or METADATA in notification.suffixes:
         # With a scope that shows no content the API has none to fetch.
         return False
     sent = _CHANGEABLE if TRANSFORMED in notification.suffixes else {"body"}
-    return not sent <= observation.fields.keys()
+    return not {name for name in sent if subset.keeps("message", name)} <= observation.fields.keys()
 
 
 def _row(

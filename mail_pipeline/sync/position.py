@@ -4,7 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from mail_pipeline.subset import Subset
 from mail_pipeline.sync.checkpoints import COMPLETE, LISTING, PAUSED, REGISTERED, SKIPPED, Checkpoint
+from mail_pipeline.sync.widening import Goal, Step, read_steps, steps_text
+
+WHOLE = Goal(Subset())
+"""All there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,17 @@ class Position:
     newest: int | None = None
     restart: bool = False
     """The next page is the first of a pass, so the counts of the pass begin anew."""
+    subset: str | None = None
+    """What is left out of all that is listed so far."""
+    adding: str | None = None
+    """The steps that add to it, the one in progress first."""
+    goal: str | None = None
+    """What is left out once the list is at its end."""
+
+    @property
+    def step(self) -> Step:
+        """Return what is listed now."""
+        return next(iter(read_steps(self.adding)), Step())
 
     def changes(self) -> dict[str, Any]:
         """Return the fields of a checkpoint that stands here."""
@@ -49,47 +65,88 @@ class Position:
             "newest": self.newest,
             "since": self.since,
             "pass_started": self.pass_started,
+            "subset": self.subset,
+            "adding": self.adding,
         }
         return changes | ({"pages": 0, "ids_seen": 0} if self.restart else {})
 
 
-def has_more(checkpoint: Checkpoint, options: BackfillOptions) -> bool:
+def narrower(checkpoint: Checkpoint, goal: Goal) -> Checkpoint:
+    """Return the checkpoint of a mailbox that is listed, as it stands once less is wanted of it.
+
+    What came since lacks what is no longer wanted: should that be wanted again, it has to be fetched.
+    """
+    if checkpoint.state != COMPLETE or goal.missing(checkpoint.subset):
+        return checkpoint
+    return replace(checkpoint, subset=goal.described)
+
+
+def has_more(checkpoint: Checkpoint, options: BackfillOptions, goal: Goal = WHOLE) -> bool:
     """Tell whether a slice that stands there has anything left to list."""
-    return next_position(checkpoint, options, resync=options.full_resync) is not None
+    return next_position(checkpoint, options, resync=options.full_resync, goal=goal) is not None
 
 
 def next_position(
-    known: Checkpoint, options: BackfillOptions, *, resync: bool, by_time: bool = True
+    known: Checkpoint, options: BackfillOptions, *, resync: bool, by_time: bool = True, goal: Goal = WHOLE
 ) -> Position | None:
     """Return where to list from, or None when there is nothing left to list.
 
-    `by_time`: the list comes newest first, so what lies before its oldest record can be listed alone.
+    `by_time`: the list comes newest first, so what lies before its oldest record can be listed alone. `goal`
+    is what is wanted: where it is more than the slice was listed for, what is missing is listed.
     """
-    since = None if options.since is None else int(options.since.timestamp())
+    asked = None if options.since is None else int(options.since.timestamp())
+    since = max((each for each in (asked, goal.since) if each is not None), default=None)
     begun = known.state in (LISTING, PAUSED)
+    wanted = goal.described
+    whole = Position(known.round + 1, None, since, restart=True, subset=wanted, goal=wanted)
     if known.state == REGISTERED or known.round == 0 or (resync and not begun):
-        return Position(known.round + 1, None, since, restart=True)
+        return whole
     if known.state == SKIPPED:
         return None
+    missing = goal.missing(known.subset)
+    if missing.everything or (missing and known.state != COMPLETE and known.adding is None):
+        # A pass that has begun has listed less than is wanted now.
+        return whole
+    steps = read_steps(known.adding)
+    if missing.steps and (not steps or steps != missing.steps[-len(steps) :]):
+        return replace(whole, since=known.since, subset=known.subset, adding=steps_text(missing.steps))
     if known.state != COMPLETE:
-        position = Position(
-            known.round,
-            known.pass_started,
-            known.since,
-            cursor=known.cursor,
-            before=known.listed_before,
-            oldest=known.oldest,
-            newest=known.newest,
-            restart=known.pages == 0,
-        )
-        if since is None or (known.since is not None and since <= known.since):
-            return position
-        # Less is asked for than when the list was begun: a cursor belongs to its list's bounds.
-        before = position.before if known.oldest is None or not by_time else known.oldest + 1
-        return replace(position, since=since, cursor=None, before=before)
+        return _gone_on(known, since, by_time, wanted)
     if known.since is None or (since is not None and since >= known.since):
         return None
     # Backfilled down to `since` before, and asked for more now: only what is older is missing.
     return Position(
-        known.round, None, since, before=known.since + 1, oldest=known.oldest, newest=known.newest
+        known.round,
+        None,
+        since,
+        before=known.since + 1,
+        oldest=known.oldest,
+        newest=known.newest,
+        subset=wanted,
+        goal=wanted,
     )
+
+
+def _gone_on(known: Checkpoint, since: int | None, by_time: bool, wanted: str | None) -> Position:
+    """Return where a pass that has begun goes on."""
+    position = Position(
+        known.round,
+        known.pass_started,
+        known.since,
+        cursor=known.cursor,
+        before=known.listed_before,
+        oldest=known.oldest,
+        newest=known.newest,
+        restart=known.pages == 0,
+        subset=known.subset,
+        adding=known.adding,
+        goal=wanted,
+    )
+    before = position.before if known.oldest is None or not by_time else known.oldest + 1
+    if known.adding is None and known.subset != wanted:
+        # Less is wanted than when it was begun.
+        position = replace(position, cursor=None, before=before, subset=wanted)
+    if known.adding is not None or since is None or (known.since is not None and since <= known.since):
+        return position
+    # Less is asked for than when the list was begun: a cursor belongs to its list's bounds.
+    return replace(position, since=since, cursor=None, before=before)

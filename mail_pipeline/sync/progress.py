@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from mail_pipeline.sync.checkpoints import LISTING, SKIPPED, Checkpoint
 from mail_pipeline.sync.plan import Plan
+from mail_pipeline.sync.position import WHOLE
+from mail_pipeline.sync.widening import Goal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Slice:
     """Records the provider says it holds."""
     planned: Plan | None = None
     """What listing all of it is expected to take."""
+    goal: Goal = WHOLE
+    """What of it is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import read_subsets
 from mail_pipeline.sync.accounts import refresh_folders
 from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.client import open_client
@@ -24,11 +25,12 @@ from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.fetching import fetch_waiting
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.mirror import mirror
-from mail_pipeline.sync.position import BackfillOptions
+from mail_pipeline.sync.position import BackfillOptions, narrower
 from mail_pipeline.sync.progress import MailboxProgress
 from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams import RECORD_STREAMS
-from mail_pipeline.sync.sweep import Findings, store_sweep, sweep
+from mail_pipeline.sync.sweep import Findings, Swept, store_sweep, sweep
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +119,8 @@ def reconcile(
         # Else an interrupt would wait until every sweep has come to its end.
         stack.callback(client.cancel)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        futures = [pool.submit(_reconcile, lake, leases, client, job, covered) for job in jobs]
+        scopes = Scopes(lake, read_subsets(settings))
+        futures = [pool.submit(_reconcile, lake, leases, client, job, scopes, covered) for job in jobs]
         done = []
         for future in as_completed(futures):
             done.append(future.result())
@@ -178,7 +181,9 @@ def _sweepable(row: dict[str, Any]) -> bool:
     )
 
 
-def _reconcile(lake: Lake, leases: Leases, client: NylasClient, job: _Job, covered: bool) -> Reconciliation:
+def _reconcile(
+    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scopes: Scopes, covered: bool
+) -> Reconciliation:
     grant_id, provider = job.grant["id"], job.grant["provider"]
     told = Reconciliation(
         grant_id, provider, None if job.since is None else datetime.fromtimestamp(job.since, UTC)
@@ -190,7 +195,7 @@ def _reconcile(lake: Lake, leases: Leases, client: NylasClient, job: _Job, cover
                     f"Grant {grant_id} is being backfilled", next_step="Reconcile it when that has ended."
                 )
         try:
-            findings = _sweep(lake, leases, client, job, covered)
+            findings = _sweep(lake, leases, client, job, scopes, covered)
         finally:
             leases.give_back(grant_id)
     except StopRun:
@@ -201,11 +206,22 @@ def _reconcile(lake: Lake, leases: Leases, client: NylasClient, job: _Job, cover
     return replace(told, findings=findings)
 
 
-def _sweep(lake: Lake, leases: Leases, client: NylasClient, job: _Job, covered: bool) -> Findings:
+def _sweep(
+    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scopes: Scopes, covered: bool
+) -> Findings:
     grant_id = job.grant["id"]
+    scope = scopes.of(grant_id, job.grant["provider"])
+    goal = scopes.goal(grant_id, job.grant["provider"])
     folders = list(lake.column(queries.GRANT_FOLDERS, [grant_id])) if job.by_folder else []
-    with client.grant(grant_id, job.grant["provider"]) as grant:
-        swept, whole = sweep(grant, grant_id, folders, since=job.since, whole_since=job.whole_since)
+    folders = [folder for folder in folders if scope.wants_folder(folder)]
+    if scope.subset.wants("messages"):
+        with client.grant(grant_id, job.grant["provider"]) as grant:
+            swept, whole = sweep(
+                grant, grant_id, folders, since=job.since, whole_since=job.whole_since, scope=scope
+            )
+    else:
+        # Nothing is wanted, so nothing can be missing: a gap need not wait for this grant.
+        swept, whole = Swept.nothing(grant_id, client.provider_time()), []
     keys = list(lake.column(queries.MAILBOX_KEYS, [grant_id]))
     with lake.transaction() as transaction:
         fence = leases.check(grant_id)
@@ -213,15 +229,19 @@ def _sweep(lake: Lake, leases: Leases, client: NylasClient, job: _Job, covered: 
         transaction.append(
             "reconciliations", arrow_table("reconciliations", [_row(job, swept.began_at, findings)])
         )
-        if covered and job.since is None:
-            # Whatever fell between the first page and the webhook is found by now.
-            now = int(time.time())
-            standing = [each for each in newest_checkpoints(lake, keys).values() if not each.subscribed]
-            advanced = [
-                replace(each, version=each.version + 1, fence=fence, subscribed=True, updated_at=now)
-                for each in standing
-            ]
-            transaction.append("checkpoints", checkpoint_rows(advanced))
+        # Whatever fell between the first page and the webhook is found by now.
+        sure = covered and job.since is None
+        standing = newest_checkpoints(lake, keys).values()
+        stand = [
+            (each, replace(narrower(each, goal), subscribed=sure or each.subscribed)) for each in standing
+        ]
+        at = int(time.time())
+        advanced = [
+            replace(now, version=now.version + 1, fence=fence, updated_at=at)
+            for each, now in stand
+            if now != each
+        ]
+        transaction.append("checkpoints", checkpoint_rows(advanced))
     return findings
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from mail_pipeline.subset.folders import GOOGLE_ROLES
 from mail_pipeline.sync.role_names import NAMES
 
 _BY_ATTRIBUTE = {
@@ -15,15 +16,6 @@ _BY_ATTRIBUTE = {
     "\\all": "all",
     "\\flagged": "starred",
     "\\important": "important",
-}
-_BY_GOOGLE_ID = {
-    "INBOX": "inbox",
-    "SENT": "sent",
-    "DRAFT": "drafts",
-    "TRASH": "trash",
-    "SPAM": "junk",
-    "STARRED": "starred",
-    "IMPORTANT": "important",
 }
 _BY_NAME = {name: role for role, names in NAMES.items() for name in names.split(", ")} | {
     "inbox": "inbox",
@@ -55,7 +47,7 @@ def folder_role(provider: str, folder_id: str, name: str | None, attributes: Ite
         if role := _BY_ATTRIBUTE.get(attribute.lower()):
             return role
     if provider == "google":
-        return _BY_GOOGLE_ID.get(folder_id)
+        return GOOGLE_ROLES.get(folder_id)
     if folder_id.upper() == "INBOX":
         return "inbox"
     leaf = (name or "").replace(".", "/").rpartition("/")[2]

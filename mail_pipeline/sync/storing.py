@@ -1,6 +1,6 @@
 """Storing observations of messages inside a transaction: appended where new, merged where known."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from mail_pipeline.lake import queries
@@ -92,6 +92,24 @@ class MessageStore:
         for state in states.values():
             state.miss(folder_id, at)
         self._replace(states, before)
+
+    def rewrite(self, messages: Collection[Key], change: Callable[[MessageState], bool]) -> int:
+        """Change what is known of messages; `change` tells whether it did. Return how many were changed."""
+        states = self._states(messages) if messages else {}
+        before = {key: _likeness(state) for key, state in states.items()}
+        changed = {key: state for key, state in states.items() if change(state)}
+        self._replace(changed, {key: before[key] for key in changed})
+        return len(changed)
+
+    def forget(self, messages: Collection[Key], unwanted: Callable[[Mapping[str, Any]], bool]) -> set[Key]:
+        """Delete all rows of those of these messages whose row is unwanted; return which they were."""
+        rows = self._transaction.matching("all_messages", keys(messages, id_column="id"))
+        rows = rows.select(["grant_id", "id", "folders", "date"])
+        gone = {(row["grant_id"], row["id"]) for row in rows.to_pylist() if unwanted(row)}
+        self._transaction.delete("all_messages", keys(gone, id_column="id"))
+        for part in PARTS:
+            self._transaction.delete(part, part_keys(part, gone))
+        return gone
 
     def flush(self) -> None:
         """Write all rows gathered."""

@@ -19,6 +19,7 @@ from mail_pipeline.nylas import GrantClient, MessageQuery, Page
 from mail_pipeline.sync.fetches import MESSAGE, MISSING, UNKNOWN, Fetch, fetch_rows
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import read_messages
+from mail_pipeline.sync.scopes import Scope
 from mail_pipeline.sync.storing import MessageStore
 
 _LIGHT = ("id", "folders", "unread", "starred", "date")
@@ -38,6 +39,19 @@ class Swept:
     sightings: list[tuple[str, str | None, int, Any, Any, Any]] = field(default_factory=list)
     """Id, the folder listed, when, unread, starred, and all folders where the list tells them."""
     unreadable: int = 0
+    scope: Scope | None = None
+    """What of the mailbox is wanted; None: all of it."""
+
+    @classmethod
+    def nothing(cls, grant_id: str, at: int) -> "Swept":
+        """Return the sweep of a grant of which no mail is wanted: it concludes nothing."""
+        return cls(grant_id, None, at, by_folder=False, unreadable=1)
+
+    @property
+    def bound(self) -> int | None:
+        """Return the oldest date that the list shows, by what was asked for and by what is wanted."""
+        wanted = self.scope.subset.since if self.scope is not None else None
+        return max((each for each in (self.since, wanted) if each is not None), default=None)
 
     @property
     def listed(self) -> int:
@@ -62,19 +76,21 @@ def sweep(
     *,
     since: int | None,
     whole_since: int | None,
+    scope: Scope | None = None,
 ) -> tuple[Swept, list[Observation]]:
     """List a grant's mail back to `since` (unix seconds; None: to the first message).
 
     Mail dated from `whole_since` on is listed with everything in it and comes back as observations, older
     mail by id, flags and folders. `folder_ids` are the folders to list one by one, where old mail is only
-    reached that way. Raises what the API raises.
+    reached that way. `scope` says what the list does not show since it is not wanted. Raises what the API
+    raises.
     """
     whole: list[Observation] = []
     swept: Swept | None = None
     for folder_id in (None, *folder_ids):
         for page, is_whole in _pages(grant, folder_id, since, whole_since):
             if swept is None:
-                swept = Swept(grant_id, since, page.observed_at, bool(folder_ids))
+                swept = Swept(grant_id, since, page.observed_at, bool(folder_ids), scope=scope)
             observations, dead = read_messages(page.records, at=page.observed_at, folder=folder_id)
             swept.unreadable += sum(not letter.stored for letter in dead)
             for each in observations:
@@ -94,7 +110,7 @@ def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observat
     """Merge what differs, and put what has to be asked for into `fetches`."""
     table = _table(swept)
     grant = {"grant": swept.grant_id}
-    asked = {**grant, "since": swept.since, "began": swept.began_at}
+    asked = {**grant, "since": swept.bound, "began": swept.began_at}
     unknown = transaction.given(queries.SWEPT_UNKNOWN, grant, swept=table)
     changed = transaction.given(queries.SWEPT_CHANGED, grant, swept=table)
     entered = transaction.given(queries.SWEPT_ENTERED, grant, swept=table)
@@ -102,6 +118,10 @@ def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observat
     sure = not swept.unreadable
     missing = transaction.given(queries.SWEPT_MISSING, asked, swept=table) if sure else []
     left = transaction.given(queries.SWEPT_LEFT, asked, swept=table) if sure and swept.by_folder else []
+    if (scope := swept.scope) is not None:
+        # What is not wanted and stored all the same was not listed, and says nothing by that.
+        missing = [row for row in missing if scope.holds(row[2], row[3])]
+        left = [row for row in left if scope.wants_folder(row[1])]
     listed_whole = {each.id for each in whole}
     observations = [
         *whole,
@@ -125,7 +145,7 @@ def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observat
         ),
         *(
             Fetch(MESSAGE, swept.grant_id, identity, MISSING, folder, swept.began_at)
-            for identity, folder in missing
+            for identity, folder, *_ in missing
         ),
         *store.fetches,
     ]

@@ -17,6 +17,8 @@ from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
 from mail_pipeline.sync.rows import ROLES, STANDARD
 
+HASH_KEY = b"key of the tests"
+
 Identity = tuple[str, str]
 """Grant id and message id."""
 
@@ -47,12 +49,20 @@ class World:
     simulator: Simulator
     url: str
     data: Path
+    config: Path | None = None
+    """The file that says what is mirrored."""
     _open: duckdb.DuckDBPyConnection | None = field(default=None, init=False)
 
     def settings(self, **changes: Any) -> Settings:
         """Return settings that do not slow a test down: no pause between pages, a large quota."""
         fast = {"google_units_per_second": 1e6, "min_page_interval": 0.0, "patience": 60.0}
-        given = {"api_key": API_KEY, "api_uri": self.url, "data": self.data, **fast, **changes}
+        given: dict[str, Any] = {
+            "api_key": API_KEY,
+            "api_uri": self.url,
+            "data": self.data,
+            "config": self.config,
+        }
+        given |= {"hash_key": HASH_KEY, **fast, **changes}
         return Settings(**given)
 
     def environment(self, **changes: str) -> dict[str, str]:

@@ -56,6 +56,7 @@ def test_in_a_good_installation_all_is_well(cli: Callable[..., Cli], served: Ser
         "Free space",
         "Lake",
         "Write lock",
+        "Configuration",
         "Nylas address",
         "Nylas key",
         "Dagster home",
@@ -149,3 +150,12 @@ def make_newer(data: Path) -> None:
         transaction.change(
             "schema_versions", "INSERT INTO schema_versions VALUES (?, now())", [schema.VERSION + 1]
         )
+
+
+def test_a_mistake_in_the_configuration_file_is_told_with_its_line(cli: Callable[..., Cli], tmp_path: Path):
+    config = tmp_path / "mine.toml"
+    config.write_text("\nbodys = false\n")
+    found = checks(cli(MAIL_PIPELINE_DATA=str(tmp_path), MAIL_PIPELINE_CONFIG=str(config)), exit_code=1)
+
+    assert found["Configuration"]["verdict"] == "FAIL"
+    assert "line 2, bodys: unknown key. Did you mean bodies?" in found["Configuration"]["message"]

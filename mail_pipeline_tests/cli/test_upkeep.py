@@ -42,3 +42,22 @@ def test_without_a_lake_none_is_made(cli: Callable[..., Cli], tmp_path: Path):
     assert result.exit_code == 1
     assert "There is no lake in" in result.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_what_is_stored_and_excluded_is_told_and_removed_on_request(
+    cli: Callable[..., Cli], filled: Cli, tmp_path: Path
+):
+    config = tmp_path / "mine.toml"
+    config.write_text("bodies = false\n")
+    mine = cli(MAIL_PIPELINE_CONFIG=str(config))
+    before = json.loads(mine.invoke("status", "--json").stdout)["excluded"]
+    assert before[0] == 0
+    assert before[1] > 0
+    assert "mail-pipeline upkeep --remove-excluded" in mine.invoke("status").stdout
+
+    said = json.loads(mine.invoke("upkeep", "--json", "--remove-excluded").stdout)
+
+    assert said["excluded"]["narrowed"] == before[1]
+    assert json.loads(mine.invoke("status", "--json").stdout)["excluded"] == [0, 0]
+    counted = mine.invoke("sql", "SELECT count(*) AS n FROM message_bodies", "--json")
+    assert json.loads(counted.stdout) == [{"n": 0}]

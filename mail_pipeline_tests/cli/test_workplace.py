@@ -127,3 +127,19 @@ def test_a_file_in_the_place_of_the_data_folder_is_named(project: Path):
 
     with pytest.raises(StopRun, match="a file stands in its way"):
         find_workplace().enter()
+
+
+def test_the_configuration_file_of_the_project_is_found_from_anywhere_in_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert find_workplace().settings.config is None
+    (project / "mail_pipeline.toml").touch()
+    assert find_workplace().settings.config == project / "mail_pipeline.toml"
+
+
+def test_a_configuration_file_named_in_the_env_file_lies_beside_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (project / "mail_pipeline.toml").touch()
+    (project / ".env").write_text("MAIL_PIPELINE_CONFIG=elsewhere/mine.toml\n")
+    assert find_workplace().settings.config == project / "elsewhere" / "mine.toml"

@@ -25,6 +25,7 @@ _PARSED_ONLY = {
     "backfill": "five seconds of Dagster; cli/test_backfill.py",
     "mirror": "five seconds of Dagster; cli/test_mirror.py",
     "reconcile": "lists whole mailboxes; cli/test_reconcile.py",
+    "upkeep --remove-excluded": "takes the search index with it; cli/test_upkeep.py",
     "webhook": "wants a receiver on the internet; cli/test_webhook.py",
 }
 """Command lines that are not run here: why, and where they are."""

@@ -20,6 +20,7 @@ from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.schedules import SCHEDULES
 from mail_pipeline.sensors import SENSORS
 from mail_pipeline.settings import VARIABLES, Settings
+from mail_pipeline.subset.rules import KEYS
 from mail_pipeline_tests.docs import markdown
 
 BENCHMARKS = markdown.ROOT / "benchmarks" / "README.md"
@@ -100,6 +101,7 @@ def _known() -> Iterator[str]:
     yield from (schedule.name for schedule in SCHEDULES)
     yield from (sensor.name for sensor in SENSORS)
     yield from QUESTIONS
+    yield from KEYS
     for definition in defs.resolve_asset_graph().assets_defs:
         if definition.is_executable:
             yield from getattr(definition.op.config_schema.as_field().config_type, "fields", None) or ()

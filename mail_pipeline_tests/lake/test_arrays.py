@@ -22,6 +22,9 @@ VALUES: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.uint64(): st.integers(0, 2**64 - 1),
     pa.timestamp("us", tz="UTC"): st.integers(-(2**63), 2**63 - 1),
     pa.bool_(): st.booleans(),
+    pa.date32(): st.dates(),
+    pa.timestamp("us"): st.datetimes(),
+    pa.float64(): st.floats(allow_nan=False),
     pa.list_(pa.string()): st.lists(st.none() | texts, max_size=3),
 }
 columns = st.sampled_from(list(VALUES)).flatmap(

@@ -87,8 +87,13 @@ BACK: dict[int, tuple[str, ...]] = {
         *(f"DROP TABLE {table.name}" for table in NEW_IN_3),
         *(
             f"ALTER TABLE checkpoints DROP COLUMN {name}"
-            for name in ("stream", *(f"planned_{what}" for what in ("messages", "pages", "units", "seconds")))
+            for name in (
+                *("subset", "adding", "stream"),
+                *(f"planned_{what}" for what in ("messages", "pages", "units", "seconds")),
+            )
         ),
+        "ALTER TABLE all_grants DROP COLUMN streams_off",
+        "ALTER TABLE all_folders DROP COLUMN excluded",
         "ALTER TABLE checkpoints RENAME COLUMN scope TO folder_id",
     ),
     1: (*(f"DROP TABLE {name}" for name in LIVE), "ALTER TABLE all_messages DROP COLUMN remains"),

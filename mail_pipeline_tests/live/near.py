@@ -72,13 +72,15 @@ class NearWorld(LiveWorld):
 
 
 @contextmanager
-def near_world(simulator: Simulator, data: Path, *, door: bool = False) -> Iterator[NearWorld]:
+def near_world(
+    simulator: Simulator, data: Path, *, door: bool = False, config: Path | None = None
+) -> Iterator[NearWorld]:
     """Serve a simulator, through a door where one is wanted, and receive what it posts."""
     with ExitStack() as stack:
         stands = Door(simulator) if door else None
         url = stack.enter_context(simulator.serve())
         receiver = stack.enter_context(receiving())
-        world = NearWorld(simulator, url, data, receiver=receiver.url, door=stands)
+        world = NearWorld(simulator, url, data, receiver=receiver.url, door=stands, config=config)
         stack.callback(world.close)
         landing = stack.enter_context(world.landing())
 

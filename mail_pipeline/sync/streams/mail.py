@@ -12,6 +12,7 @@ from mail_pipeline.sync.progress import Slice
 from mail_pipeline.sync.records import DeadLetter, raw, read_messages
 from mail_pipeline.sync.storing import MessageStore
 from mail_pipeline.sync.streams.stream import Store, Stream
+from mail_pipeline.sync.widening import read_steps, steps_text
 
 
 class MessageStream(Stream):
@@ -25,8 +26,9 @@ class MessageStream(Stream):
     def page(self, grant: GrantClient, part: Slice, position: Position, limit: int | None) -> Page:
         """Fetch a page of messages."""
         query = MessageQuery(
-            folder_id=part.scope,
+            folder_id=part.scope or position.step.folder or part.goal.only,
             query_imap=part.scope is not None,
+            select=position.step.select,
             # The API does not say whether its bound is among what it lists.
             received_after=None if position.since is None else position.since - 1,
             received_before=position.before,
@@ -42,30 +44,47 @@ class MessageStream(Stream):
         return MessageStore(transaction)
 
     def complete(
-        self, grant: GrantClient, part: Slice, observations: list[Observation], dead: list[DeadLetter]
+        self,
+        grant: GrantClient,
+        part: Slice,
+        position: Position,
+        observations: list[Observation],
+        dead: list[DeadLetter],
     ) -> list[Observation]:
-        """Fetch one by one the messages that the list gave without a body."""
+        """Fetch one by one the messages that the list gave without a body, where bodies are asked for."""
+        asked = position.step.select
+        if not grant.shows("message", "body") or (asked and "body" not in asked):
+            return []
+        return self.whole(grant, part, [each.id for each in observations if "body" not in each.fields], dead)
+
+    def whole(
+        self, grant: GrantClient, part: Slice, identities: Iterable[str], dead: list[DeadLetter]
+    ) -> list[Observation]:
+        """Fetch messages one by one; their lines in a list could be read."""
         fetched: list[Observation] = []
-        for observation in observations:
-            if "body" in observation.fields:
-                continue
+        for identity in identities:
             try:
-                page = grant.message(observation.id, folder_id=part.scope, query_imap=part.scope is not None)
+                page = grant.message(identity, folder_id=part.scope, query_imap=part.scope is not None)
             except NotFound:
                 # Gone since, or out of reach on this server: its line in the list is what there is.
                 continue
             except (Unsupported, MalformedPage) as error:
                 # One message the provider chokes on must not keep its mailbox from ever ending.
-                known = raw({"id": observation.id})
-                dead.append(
-                    DeadLetter("message", observation.id, f"body: {error.message}", known, stored=True)
-                )
+                known = raw({"id": identity})
+                dead.append(DeadLetter("message", identity, f"body: {error.message}", known, stored=True))
                 continue
             found, unread = self.read(page, part)
             fetched += found
             # The line in the list could be read, so the message is stored all the same.
             dead += [replace(letter, stored=True) for letter in unread]
         return fetched
+
+    def following(self, part: Slice, position: Position) -> Position | None:
+        """Go on with the next step of what is added, if any."""
+        steps = read_steps(position.adding)[1:]
+        if not steps:
+            return None
+        return replace(position, before=None, oldest=None, newest=None, adding=steps_text(steps))
 
     def dates(self, observations: Iterable[Observation]) -> list[int]:
         """Return the dates of messages."""

@@ -129,6 +129,24 @@ class RecordStore:
             key = self._key(checkpoint.grant_id, checkpoint.scope or "", identity)
             self._ask(key, MISSING, checkpoint.pass_started)
 
+    def rewrite(self, grant_id: str, change: Callable[[Fields], Fields], *, keep: bool) -> int:
+        """Change the fields of all records of a grant, or without `keep` delete them; return how many."""
+        found = self._transaction.matching(self._layout.table.name, self._keys([(grant_id,)], ("grant_id",)))
+        states = {
+            tuple(row[name] for name in self._layout.key_columns): _state(row) for row in found.to_pylist()
+        }
+        changed = [key for key, state in states.items() if not keep or change(state.fields) != state.fields]
+        self._transaction.delete(self._layout.table.name, self._keys(changed, self._layout.key_columns))
+        for part in self._layout.parts:
+            columns = (*self._layout.key_columns[:-1], part.object_column)
+            self._transaction.delete(part.table, self._keys(changed, columns))
+        for key in changed if keep else ():
+            state = states[key]
+            state.fields = change(state.fields)
+            state.times = {name: at for name, at in state.times.items() if name in state.fields}
+            list(self._add(key, state, {}))
+        return len(changed)
+
     def flush(self) -> None:
         """Write all rows gathered."""
         for table, rows in self._rows.items():

@@ -78,9 +78,20 @@ class Stream(ABC):
         return position
 
     def complete(
-        self, grant: GrantClient, part: Slice, observations: list[Observation], dead: list[DeadLetter]
+        self,
+        grant: GrantClient,
+        part: Slice,
+        position: Position,
+        observations: list[Observation],
+        dead: list[DeadLetter],
     ) -> list[Observation]:
         """Fetch what a page left out of its records, if anything; add to `dead` what could not be read."""
+        return []
+
+    def whole(
+        self, grant: GrantClient, part: Slice, identities: Iterable[str], dead: list[DeadLetter]
+    ) -> list[Observation]:
+        """Fetch objects one by one; add to `dead` what could not be read."""
         return []
 
     def dates(self, observations: Iterable[Observation]) -> list[int]:
