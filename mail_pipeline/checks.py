@@ -14,7 +14,7 @@ import dagster as dg
 from mail_pipeline.assets.directory import stream_ledger
 from mail_pipeline.assets.live import message_updates, webhooks
 from mail_pipeline.assets.mail import mailboxes
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import queries, reports
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.ledger import applied_up_to, newest_landed
 from mail_pipeline.resources import MailPipelineResource, plain_failures
@@ -25,7 +25,7 @@ _NAMED = 100
 @dg.asset_check(asset=mailboxes.key, description="There is one row per message: (grant_id, id) is unique.")
 def one_row_per_message(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count messages stored more than once."""
-    [(rows, repeated)] = _rows(mail_pipeline, queries.MESSAGE_COPIES)
+    [(rows, repeated)] = _rows(mail_pipeline, reports.MESSAGE_COPIES)
     return _found(
         f"{repeated:,} of {rows:,} messages are stored more than once",
         passed=repeated == 0,
@@ -41,7 +41,7 @@ def one_row_per_message(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -
 )
 def one_row_per_record(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count contacts, calendars and events stored more than once."""
-    [(rows, repeated)] = _rows(mail_pipeline, queries.RECORD_COPIES)
+    [(rows, repeated)] = _rows(mail_pipeline, reports.RECORD_COPIES)
     return _found(
         f"{repeated:,} of {rows:,} contacts, calendars and events are stored more than once",
         passed=repeated == 0,
@@ -55,7 +55,7 @@ def one_row_per_record(mail_pipeline: dg.ResourceParam[MailPipelineResource]) ->
 @dg.asset_check(asset=mailboxes.key, description="Every mailbox that exists is backfilled.")
 def mailboxes_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Name the mailboxes that are not complete."""
-    missing = _rows(mail_pipeline, queries.INCOMPLETE_MAILBOXES)
+    missing = _rows(mail_pipeline, reports.INCOMPLETE_MAILBOXES)
     return _found(
         f"{len(missing):,} mailboxes are not complete",
         passed=not missing,
@@ -71,7 +71,7 @@ def mailboxes_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) ->
 )
 def streams_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Name the lists that have not come to their end."""
-    missing = _rows(mail_pipeline, queries.INCOMPLETE_STREAMS)
+    missing = _rows(mail_pipeline, reports.INCOMPLETE_STREAMS)
     return _found(
         f"{len(missing):,} lists of contacts, calendars or events are not complete",
         passed=not missing,
@@ -84,7 +84,7 @@ def streams_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> d
 @dg.asset_check(asset=mailboxes.key, description="Every record the API gave could be read.")
 def no_dead_letters(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count the records that lie in `dead_letters`, with their reasons there."""
-    [(letters, lost)] = _rows(mail_pipeline, queries.DEAD_LETTER_COUNTS)
+    [(letters, lost)] = _rows(mail_pipeline, reports.DEAD_LETTER_COUNTS)
     return _found(
         f"{letters:,} records could not be read as they came, {lost:,} of them not even after a repair",
         passed=letters == 0,
@@ -101,7 +101,7 @@ def no_dead_letters(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg
 )
 def mailboxes_covered(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count the mailboxes in which changes may have been missed while they were backfilled."""
-    [(begun, uncovered)] = _rows(mail_pipeline, queries.UNCOVERED_MAILBOXES)
+    [(begun, uncovered)] = _rows(mail_pipeline, reports.UNCOVERED_MAILBOXES)
     return _found(
         f"In {uncovered:,} of {begun:,} mailboxes changes may have been missed while they were backfilled",
         passed=uncovered == 0,
@@ -135,7 +135,7 @@ def notifications_applied(mail_pipeline: dg.ResourceParam[MailPipelineResource])
     settings = mail_pipeline.settings()
     with plain_failures():
         newest, applied = newest_landed(settings), applied_up_to(settings.data)
-    [(waiting,)] = _rows(mail_pipeline, queries.FETCHES_COUNT)
+    [(waiting,)] = _rows(mail_pipeline, reports.FETCHES_COUNT)
     return _found(
         f"Applied up to notification {applied:,} of {newest:,}; {waiting:,} requests are still to be made",
         passed=applied >= newest and not waiting,

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mail_pipeline.inbox.landing import Landing
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import queries, reports
 from mail_pipeline.lake.connection import catalog_path, connect
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.plan import thread_cost
@@ -71,7 +71,7 @@ def newcomer_grants(data: Path) -> frozenset[str]:
 def thread_costs(data: Path, grant_ids: Collection[str]) -> str:
     """Say what the provider's own list of threads will cost for these grants, by the mail that is stored."""
     with connect(data) as connection:
-        rows = connection.execute(queries.THREADS_TO_LIST).fetchall()
+        rows = connection.execute(reports.THREADS_TO_LIST).fetchall()
     wanted = set(grant_ids)
     found = [(provider, count) for grant_id, provider, count in rows if grant_id in wanted]
     costs = [thread_cost(provider, count) for provider, count in found]

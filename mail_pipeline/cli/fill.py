@@ -14,7 +14,7 @@ from rich.console import Console
 from mail_pipeline.cli.progress import FINAL, display
 from mail_pipeline.cli.terminal import counted, duration, explained, notes
 from mail_pipeline.cli.workplace import Workplace
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import reports
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress
@@ -130,7 +130,7 @@ def fill(
             launch.sync_partitions(instance, place.data)
         check()
         lake = stack.enter_context(connect(place.data))
-        choice = choose([key for (key,) in lake.execute(queries.ACTIVE_PARTITION_KEYS).fetchall()])
+        choice = choose([key for (key,) in lake.execute(reports.ACTIVE_PARTITION_KEYS).fetchall()])
         requests_before, _ = _counts(lake)
         with display(console, choice.keys) as shown:
 
@@ -154,5 +154,5 @@ def fill(
 
 
 def _counts(lake: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    [(requests, messages)] = lake.execute(queries.REQUESTS_AND_MESSAGES).fetchall()
+    [(requests, messages)] = lake.execute(reports.REQUESTS_AND_MESSAGES).fetchall()
     return requests, messages

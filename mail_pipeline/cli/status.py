@@ -16,7 +16,7 @@ from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import counted, duration, explained, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import reports
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.subset import Subsets, read_subsets
 from mail_pipeline.sync.removal import stored_excluded
@@ -74,9 +74,9 @@ def command(watch: bool, as_json: bool) -> None:
 def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]:
     with connect(data) as connection:
         while True:
-            mailboxes = _rows(connection, queries.STATUS_MAILBOXES)
+            mailboxes = _rows(connection, reports.STATUS_MAILBOXES)
             [(messages, listed, dead, applied, applied_at, gaps)] = connection.execute(
-                queries.STATUS_COUNTS
+                reports.STATUS_COUNTS
             ).fetchall()
             fetched = [row["last_fetch"] for row in mailboxes if row["last_fetch"] is not None]
             yield _Status(
@@ -89,7 +89,7 @@ def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]
                 applied,
                 applied_at,
                 gaps,
-                _rows(connection, queries.STATUS_STREAMS),
+                _rows(connection, reports.STATUS_STREAMS),
                 (0, 0) if subsets.everything else stored_excluded(connection, subsets),
             )
             if not watch:
