@@ -11,10 +11,10 @@ from mail_pipeline.marts.refresh import refresh_marts
 from mail_pipeline.marts.texts import refresh_texts
 from mail_pipeline.search.refresh import refresh
 from mail_pipeline.settings import Settings
-from mail_pipeline.simulator import API_KEY, Fleet, Limits, MailboxSpec, Simulator
+from mail_pipeline.simulator import Fleet, Limits, MailboxSpec, Simulator
 from mail_pipeline.sync.mirror import mirror
 from mail_pipeline.sync.streams import RECORD_STREAMS
-from mail_pipeline_tests.backfill.world import World, world
+from mail_pipeline_tests.backfill.world import world
 
 _MAILBOXES = [
     MailboxSpec("google", messages=60, body_mean=300, contacts=5, calendars=1, events=8),
@@ -41,7 +41,7 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Two accounts, complete, with contacts and events, the marts and a search index."""
     folder = tmp_path_factory.mktemp("docs")
-    simulator = Simulator(Fleet.generate(7, _MAILBOXES), limits=Limits.off(), live=True)
+    simulator = Simulator(Fleet.generate(7, _MAILBOXES), limits=Limits.off())
     grants = [mailbox.grant.id for mailbox in simulator.fleet]
     with world(simulator, folder / "before" / "data") as place:
         assert {each.state for each in place.backfill(place.register()).values()} == {"complete"}
@@ -51,21 +51,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         refresh_marts(place.data)
         refresh_texts(place.data)
         refresh(place.data)
+        environment = {
+            name: value for name, value in place.environment().items() if name != "MAIL_PIPELINE_DATA"
+        }
         (folder / "before").rename(folder / "project")
         for name in ("workspace.yaml", "dagster.yaml"):
             (folder / "project" / name).touch()
-        yield Project(folder / "project", place.grant_id("google"), _environment(place))
+        yield Project(folder / "project", place.grant_id("google"), environment)
 
 
 def _mirror(settings: Settings, stream: str, grants: list[str]) -> None:
     ended = list(mirror(RECORD_STREAMS[stream], grants, settings=settings))
     assert {each.state for each in ended} <= {"complete", "skipped"}
-
-
-def _environment(place: World) -> dict[str, str]:
-    own = {name: value for name, value in place.environment().items() if name != "MAIL_PIPELINE_DATA"}
-    assert own["NYLAS_API_KEY"] == API_KEY
-    return own
 
 
 @pytest.fixture
