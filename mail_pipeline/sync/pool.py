@@ -12,11 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
     Cancelled,
@@ -35,6 +32,7 @@ from mail_pipeline.sync.leases import LeaseLost, Leases
 from mail_pipeline.sync.listing import Listing
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress, Slice, progress
+from mail_pipeline.sync.rows import grant_keys
 from mail_pipeline.sync.seen import SeenIds
 from mail_pipeline.sync.streams.mail import MAIL
 from mail_pipeline.sync.streams.stream import Stream
@@ -216,8 +214,7 @@ class Pool:
     def _work_slices(self, work: GrantWork, grant: GrantClient) -> None:
         seen = SeenIds()
         if any(task.stream.appends for task in work.tasks):
-            wanted = pa.table({"grant_id": array([work.grant_id], pa.string())})
-            seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=wanted))
+            seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=grant_keys([work.grant_id])))
         # Its holder before may have got further since this run began.
         standing = newest_checkpoints(self.lake, [task.part.partition_key for task in work.tasks])
         ended: MailPipelineError | None = None

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
@@ -27,7 +25,7 @@ from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.mirror import mirror
 from mail_pipeline.sync.position import BackfillOptions, narrower
 from mail_pipeline.sync.progress import MailboxProgress
-from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.rows import arrow_table, grant_keys
 from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.sync.sweep import Findings, Swept, store_sweep, sweep
@@ -137,7 +135,7 @@ def reconcile(
 
 def _relist(settings: Settings, lake: Lake, grant_ids: Sequence[str]) -> Iterator[MailboxProgress]:
     """List again the contacts, calendars and events of these grants, as far as they were ever listed."""
-    wanted = pa.table({"grant_id": pa.array(grant_ids, pa.string())})
+    wanted = grant_keys(grant_ids)
     begun = {
         (row["stream"], row["grant_id"])
         for row in lake.table(queries.BEGUN_STREAMS, wanted=wanted).to_pylist()
