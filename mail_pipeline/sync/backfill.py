@@ -14,11 +14,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pyarrow as pa
-
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.arrays import array
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
     Cancelled,
@@ -185,7 +183,7 @@ class _Pool:
 
     def _sort(self, wanted: list[str]) -> tuple[Mapping[str, _GrantWork], list[MailboxProgress]]:
         """Tell the mailboxes there is work for, by grant, from those whose outcome is known already."""
-        table = pa.table({"partition_key": array(wanted, pa.string())})
+        table = text_table("partition_key", wanted)
         found = {
             row["partition_key"]: row for row in self._lake.table(queries.MAILBOXES, wanted=table).to_pylist()
         }
@@ -243,8 +241,7 @@ class _Pool:
 
     def _work_mailboxes(self, work: _GrantWork, grant: GrantClient) -> None:
         seen = SeenIds()
-        wanted = pa.table({"grant_id": array([work.grant_id], pa.string())})
-        seen.add(self._lake.column(queries.MESSAGE_IDS, wanted=wanted))
+        seen.add(self._lake.column(queries.MESSAGE_IDS, wanted=text_table("grant_id", [work.grant_id])))
         # Its holder before may have got further since this run began.
         standing = newest_checkpoints(self._lake, [task.mailbox.partition_key for task in work.tasks])
         ended: MailPipelineError | None = None
