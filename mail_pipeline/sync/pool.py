@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
     Cancelled,
@@ -32,7 +33,6 @@ from mail_pipeline.sync.leases import LeaseLost, Leases
 from mail_pipeline.sync.listing import Listing
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress, Slice, progress
-from mail_pipeline.sync.rows import grant_keys
 from mail_pipeline.sync.seen import SeenIds
 from mail_pipeline.sync.streams.mail import MAIL
 from mail_pipeline.sync.streams.stream import Stream
@@ -214,7 +214,7 @@ class Pool:
     def _work_slices(self, work: GrantWork, grant: GrantClient) -> None:
         seen = SeenIds()
         if any(task.stream.appends for task in work.tasks):
-            seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=grant_keys([work.grant_id])))
+            seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=text_table("grant_id", [work.grant_id])))
         # Its holder before may have got further since this run began.
         standing = newest_checkpoints(self.lake, [task.part.partition_key for task in work.tasks])
         ended: MailPipelineError | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
@@ -25,7 +26,7 @@ from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.mirror import mirror
 from mail_pipeline.sync.position import BackfillOptions, narrower
 from mail_pipeline.sync.progress import MailboxProgress
-from mail_pipeline.sync.rows import arrow_table, grant_keys
+from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.sync.sweep import Findings, Swept, store_sweep, sweep
@@ -135,7 +136,7 @@ def reconcile(
 
 def _relist(settings: Settings, lake: Lake, grant_ids: Sequence[str]) -> Iterator[MailboxProgress]:
     """List again the contacts, calendars and events of these grants, as far as they were ever listed."""
-    wanted = grant_keys(grant_ids)
+    wanted = text_table("grant_id", grant_ids)
     begun = {
         (row["stream"], row["grant_id"])
         for row in lake.table(queries.BEGUN_STREAMS, wanted=wanted).to_pylist()

@@ -15,6 +15,7 @@ from mail_pipeline.errors import RetryLater
 from mail_pipeline.inbox.landing import Delivery, Landing
 from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.lake import queries, subset_queries
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
@@ -25,7 +26,7 @@ from mail_pipeline.sync.checkpoints import COMPLETE, MESSAGES, checkpoint_rows, 
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import MessageState
 from mail_pipeline.sync.position import narrower
-from mail_pipeline.sync.rows import ROLES, arrow_table, grant_keys
+from mail_pipeline.sync.rows import ROLES, arrow_table
 from mail_pipeline.sync.scopes import Scope, Scopes
 from mail_pipeline.sync.storing import MessageStore
 from mail_pipeline.sync.streams import RECORD_STREAMS
@@ -137,7 +138,9 @@ class _Remover:
 
     def _messages(self) -> None:
         grant_id = self._scope.grant_id
-        for ids in _batches(list(self._lake.column(queries.MESSAGE_IDS, wanted=grant_keys([grant_id])))):
+        for ids in _batches(
+            list(self._lake.column(queries.MESSAGE_IDS, wanted=text_table("grant_id", [grant_id])))
+        ):
             with self._lake.transaction() as transaction:
                 self._leases.check(grant_id)
                 store = MessageStore(transaction)

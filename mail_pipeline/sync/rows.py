@@ -71,11 +71,6 @@ def keys(messages: Iterable[Key], *, id_column: str) -> pa.Table:
     )
 
 
-def grant_keys(grant_ids: Iterable[str]) -> pa.Table:
-    """Return grants as a table, for queries that name them `wanted`."""
-    return pa.table({"grant_id": array(list(grant_ids), pa.string())})
-
-
 def part_keys(part: str, messages: Iterable[Key]) -> pa.Table:
     """Return the keys under which the table `part` holds parts of these messages."""
     return keys(messages, id_column="id" if part == "message_bodies" else "message_id")
