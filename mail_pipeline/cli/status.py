@@ -19,7 +19,6 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake import reports
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.subset import Subsets, read_subsets
-from mail_pipeline.sync.removal import stored_excluded
 
 _WATCH_SECONDS = 2.0
 
@@ -90,11 +89,20 @@ def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]
                 applied_at,
                 gaps,
                 _rows(connection, reports.STATUS_STREAMS),
-                (0, 0) if subsets.everything else stored_excluded(connection, subsets),
+                _excluded(connection, subsets),
             )
             if not watch:
                 return
             time.sleep(_WATCH_SECONDS)
+
+
+def _excluded(connection: duckdb.DuckDBPyConnection, subsets: Subsets) -> tuple[int, int]:
+    if subsets.everything:
+        return 0, 0
+    # Where nothing is left out, nothing of the engine has to be imported.
+    from mail_pipeline.sync.removal import stored_excluded
+
+    return stored_excluded(connection, subsets)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
