@@ -44,7 +44,7 @@ lock: install
 		--generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
 
 notebook: install
-	@$(BIN)/jupyter lab notebooks/first_answers.ipynb
+	@$(BIN)/jupyter lab notebooks/tour.ipynb
 
 # What can be made again; neither mail nor the virtual environment.
 clean:
