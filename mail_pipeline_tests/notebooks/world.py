@@ -89,7 +89,7 @@ def _live_on(world: NearWorld) -> None:
     """Change mail, follow it, sweep, and at last lose the webhook."""
     # No second holds both what was backfilled and what has changed since.
     world.simulator.clock.advance(2)
-    changes = world.simulator.provider.live(seed=1)
+    changes = world.simulator.provider.live(seed=1, folders=False)
     for _ in range(CHANGES):
         next(changes)
     with world.landing() as landing:
