@@ -153,7 +153,7 @@ SELECT (SELECT min(word) FROM mail), (SELECT count(*) FROM mail),
     (SELECT count(*) FROM lists), (SELECT count(*) FROM lists WHERE state = 'complete'),
     (SELECT CASE WHEN count(*) = count(refreshed_at) THEN min(refreshed_at) END FROM counted)
 """
-"""The newest word on the stalest mailbox; mailboxes, complete ones; open gaps; lists beside mail, complete ones.
+"""The newest word on the stalest mailbox; mailboxes, complete ones; open gaps; lists, complete ones.
 
 At last up to when the marts have counted every account that has mail; null where one was never counted.
 """

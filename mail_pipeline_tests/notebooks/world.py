@@ -40,7 +40,7 @@ class Filled:
 @contextmanager
 def filled(data: Path, *, as_the_demo: bool) -> Iterator[Filled]:
     """Fill a lake; with the demo's own mail and at its pace for pictures, else with little and quickly."""
-    fleet, limits = (Fleet.demo(), Limits()) if as_the_demo else (_fleet(), Limits.off())
+    fleet, limits = (Fleet.demo(now=int(time.time())), Limits()) if as_the_demo else (_fleet(), Limits.off())
     pace = {"google_units_per_second": 150.0, "min_page_interval": 0.2} if as_the_demo else {}
     with near_world(Simulator(fleet, limits=limits), data) as world:
         keys = world.register()
@@ -77,12 +77,10 @@ def _fleet() -> Fleet:
 
 
 def _past(world: NearWorld) -> None:
-    """Have had a receiver down for an hour, two hours ago."""
-    now = time.time()
-    with world.landing() as landing:
-        for name, start, end in (("first", 4 * HOUR, 3 * HOUR), ("second", 2 * HOUR, 0)):
-            landing.beat(name, now - start, started=True)
-            landing.beat(name, now - end, started=False)
+    """Have had a receiver down for an hour until now."""
+    until = time.time() - HOUR
+    world.beat(until - 60)
+    world.beat(until, started=False)
 
 
 def _live_on(world: NearWorld) -> None:
