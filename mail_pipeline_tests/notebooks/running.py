@@ -65,7 +65,8 @@ class Shown:
 
 def kept(name: str) -> nbformat.NotebookNode:
     """Read a notebook as it is kept."""
-    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    found: nbformat.NotebookNode = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    return found
 
 
 def run(name: str, data: Path) -> Shown:
