@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Above the lock's uv: the installer is the one tool the lock file cannot install itself.
 UV := uv==0.13.8
 
-.PHONY: install demo test checks tests lint lock notebook clean
+.PHONY: install demo test checks tests lint lock docs screenshots notebook clean
 
 install: $(STAMP)
 
@@ -42,6 +42,14 @@ lint: install
 lock: install
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev \
 		--generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
+
+# The reference pages in docs/, from the code they describe.
+docs: install
+	@$(BIN)/python -m docs.reference
+
+# The pictures in docs/images, from a real browser and the notebooks. Takes minutes.
+screenshots: install
+	@RENEW_IMAGES=1 $(BIN)/pytest mail_pipeline_tests/ui mail_pipeline_tests/notebooks
 
 notebook: install
 	@$(BIN)/jupyter lab notebooks/tour.ipynb

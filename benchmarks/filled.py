@@ -11,15 +11,16 @@ from mail_pipeline.lake.upkeep import tidy
 from mail_pipeline.lake.writer import Lake
 
 _GRANTS = """
-INSERT INTO all_grants
-SELECT format('grant-{:03d}', g), 'google', format('me{}@home.example', g), 'valid', [], false,
-    '2020-01-01'::TIMESTAMPTZ, '2020-01-01'::TIMESTAMPTZ, NULL, '2020-01-01'::TIMESTAMPTZ, NULL, NULL
+INSERT INTO all_grants BY NAME
+SELECT format('grant-{:03d}', g) AS id, 'google' AS provider, format('me{}@home.example', g) AS email,
+    'valid' AS status, false AS per_folder, '2020-01-01'::TIMESTAMPTZ AS created_at,
+    '2020-01-01'::TIMESTAMPTZ AS observed_at
 FROM range($grants) r(g)
 """
 _FOLDERS = """
-INSERT INTO all_folders
-SELECT format('grant-{:03d}', g), f.id, f.id, f.role, NULL, NULL, NULL, [], NULL, NULL,
-    '2020-01-01'::TIMESTAMPTZ, NULL, NULL
+INSERT INTO all_folders BY NAME
+SELECT format('grant-{:03d}', g) AS grant_id, f.id, f.id AS name, f.role,
+    '2020-01-01'::TIMESTAMPTZ AS observed_at
 FROM range($grants) r(g), (VALUES ('INBOX', 'inbox'), ('SENT', 'sent'), ('SPAM', 'junk')) f(id, role)
 """
 _DRAFT = """

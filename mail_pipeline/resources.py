@@ -30,7 +30,7 @@ class MailPipelineResource:
     """The pipeline's settings and engine.
 
     Everything comes from the environment of the process that runs, at the moment it runs: `NYLAS_API_KEY`,
-    `NYLAS_API_URI`, `MAIL_PIPELINE_DATA` and the others of the README's table. A plain object and not a
+    `NYLAS_API_URI`, `MAIL_PIPELINE_DATA` and the others of `settings.VARIABLES`. A plain object and not a
     ConfigurableResource, so that no secret can ever be part of a run's configuration, definitions load
     without any, and a run without a key says in plain words what to set. With `EnvVar` an unset variable
     stops a backfill before its first run, with Dagster's traceback and without a next step.

@@ -36,7 +36,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the environment variables of the README's table.
+        """Read the environment variables of VARIABLES.
 
         Unset and empty are the same. Raises StopRun naming the variable and what it should hold.
         """
@@ -93,6 +93,87 @@ class Settings:
                 next_step="Put NYLAS_API_KEY=… (Nylas dashboard, API Keys) into the environment or into "
                 "`.env`, or try `mail-pipeline demo`, which needs no account.",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: the field it sets, and what people are told of it.
+
+    `default` says in words what the field's own default does not show.
+    """
+
+    name: str
+    field: str
+    description: str
+    default: str = ""
+
+
+VARIABLES = (
+    Variable("NYLAS_API_KEY", "api_key", "Key of the Nylas application. Needed for real mail."),
+    Variable(
+        "NYLAS_API_URI",
+        "api_uri",
+        "Address of the region the key was made in; https://api.eu.nylas.com for Europe.",
+    ),
+    Variable(
+        "NYLAS_WEBHOOK_SECRET",
+        "webhook_secrets",
+        "The webhook's secret, for the receiver; several with commas between them while it is rotated.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_DATA",
+        "data",
+        "Folder for the lake, what has landed, the leases and Dagster's history. A local folder.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_CONFIG",
+        "config",
+        "The file that says what is mirrored: [configuration](configuration.md). None means everything.",
+        default="`mail_pipeline.toml`, if it is there",
+    ),
+    Variable(
+        "MAIL_PIPELINE_HASH_KEY",
+        "hash_key",
+        "Key with which addresses are hashed, where that file asks for it.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_DATABASE_URL",
+        "database_url",
+        "Where notifications land: postgresql://… (`pip install mail-pipeline[postgres]`).",
+        default="a SQLite file in the data folder",
+    ),
+    Variable(
+        "MAIL_PIPELINE_ATTACHMENTS",
+        "attachments",
+        "Where the bytes of attachments go: absolute path of a folder, or s3://bucket/prefix, for one data "
+        "folder's alone. Credentials as for AWS' own tools; `?region=` or "
+        "`?endpoint_override=host:port&scheme=http` may stand behind it.",
+        default="`attachments` in the data folder",
+    ),
+    Variable(
+        "MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS",
+        "keep_notifications_days",
+        "Days for which a landed notification is kept once it is applied.",
+    ),
+    Variable("MAIL_PIPELINE_WORKERS", "workers", "Mailboxes worked at once in one run."),
+    Variable(
+        "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND",
+        "google_units_per_second",
+        "Quota units spent per Google mailbox and second. Google allows 250, or 100 in Cloud projects made "
+        "since May 2026.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_MIN_PAGE_INTERVAL",
+        "min_page_interval",
+        "Least seconds between two pages of a mailbox.",
+    ),
+    Variable(
+        "MAIL_PIPELINE_PATIENCE",
+        "patience",
+        "Seconds for which one request is tried again before its mailbox is paused.",
+    ),
+)
+"""Every variable that `from_env` reads; docs/settings.md is made of these and of those of the marts."""
 
 
 def _config(env: Mapping[str, str]) -> Path | None:

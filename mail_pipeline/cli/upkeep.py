@@ -8,12 +8,11 @@ import click
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.erasure import erase_excluded
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.search.index import discard
 from mail_pipeline.sync.attachments import remove_unneeded_files
-from mail_pipeline.sync.removal import remove_excluded as remove
 from mail_pipeline.sync.retention import retire
 
 
@@ -47,9 +46,7 @@ def command(keep_days: int, remove_excluded: bool, as_json: bool) -> None:
     connect(data).close()
     excluded = None
     if remove_excluded:
-        excluded = remove(settings)
-        # It is made anew from what the tables still hold.
-        discard(data)
+        excluded = erase_excluded(settings)
     with Lake(data) as lake:
         report = upkeep(lake, keep=timedelta(days=keep_days))
     retired = retire(settings)

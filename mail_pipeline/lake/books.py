@@ -136,7 +136,7 @@ BOOKS = (
         "gaps",
         "Times in which notifications may be missing, and whether that was repaired.",
         columns(
-            ("cause", "VARCHAR", "receiver down, webhook not active, grant expired or no webhook."),
+            ("cause", "VARCHAR", "receiver down, webhook not active or grant expired."),
             ("grant_id", "VARCHAR", "The grant; null where it concerns all."),
             ("began_at", "TIMESTAMPTZ", "From then on notifications may be missing."),
             ("ended_at", "TIMESTAMPTZ", "Until then; null while it lasts."),

@@ -16,7 +16,7 @@ RECORD_STATE = columns(
 )
 """What every table of records ends with."""
 
-_CANONICAL = ("address_canonical", "VARCHAR", "Address trimmed and in lower case, to group by.")
+_CANONICAL = ("address_canonical", "VARCHAR", "Address in canonical form, to group by.")
 _DOMAIN = ("domain", "VARCHAR", "Part after the @, in lower case.")
 _CALENDAR_ID = ("calendar_id", "VARCHAR", "The calendar, as in `calendars.id`.")
 

@@ -40,3 +40,8 @@ SELECT count(*) FILTER (outside),
 FROM judged LEFT JOIN people p ON p.message_id = judged.id
 """
 """How many messages of a grant the configuration file leaves out, and of how many others some fields."""
+
+HAS_MARTS = """
+SELECT (SELECT count(*) FROM mart_watermarks) > 0 OR (SELECT count(*) FROM message_texts) > 0
+"""
+"""Whether anything was ever made of the mail."""

@@ -6,9 +6,21 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mail_pipeline.errors import StopRun
+from mail_pipeline.settings import Variable
 
 TIME_ZONE = "MAIL_PIPELINE_TIME_ZONE"
 BUSINESS_HOURS = "MAIL_PIPELINE_BUSINESS_HOURS"
+
+VARIABLES = (
+    Variable(TIME_ZONE, "time_zone", "Whose days and hours the marts count in, such as Europe/Berlin."),
+    Variable(
+        BUSINESS_HOURS,
+        "opens",
+        "When the clock of `business_seconds` runs, in that zone.",
+        default="`mon-fri 09:00-17:00`",
+    ),
+)
+"""Every variable that `from_env` reads."""
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"(\w{3})-(\w{3}) (\d\d?):(\d\d)-(\d\d?):(\d\d)")

@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.arrays import array
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import Limits
 from mail_pipeline.settings import Settings
@@ -55,7 +53,7 @@ def _sort(
     lake: Lake, wanted: list[str], options: BackfillOptions, limits: Limits, subsets: Subsets
 ) -> tuple[Mapping[str, GrantWork], list[MailboxProgress]]:
     """Tell the mailboxes there is work for, by grant, from those whose outcome is known already."""
-    table = pa.table({"partition_key": array(wanted, pa.string())})
+    table = text_table("partition_key", wanted)
     found = {row["partition_key"]: row for row in lake.table(queries.MAILBOXES, wanted=table).to_pylist()}
     grants: dict[str, GrantWork] = {}
     settled = []

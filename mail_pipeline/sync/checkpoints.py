@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.arrays import array
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.plan import Plan
@@ -87,7 +87,7 @@ def checkpoint_rows(checkpoints: Iterable[Checkpoint]) -> pa.Table:
 
 def newest_checkpoints(lake: Lake, partition_keys: Iterable[str]) -> dict[str, Checkpoint]:
     """Return the newest checkpoint of each of these partitions that has one."""
-    wanted = pa.table({"partition_key": array(list(partition_keys), pa.string())})
+    wanted = text_table("partition_key", partition_keys)
     found = lake.table(queries.NEWEST_CHECKPOINTS, wanted=wanted)
     found = found.rename_columns(["round" if name == "pass" else name for name in found.column_names])
     checkpoints = (

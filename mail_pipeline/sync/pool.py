@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.arrays import array
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
     Cancelled,
@@ -216,8 +214,7 @@ class Pool:
     def _work_slices(self, work: GrantWork, grant: GrantClient) -> None:
         seen = SeenIds()
         if any(task.stream.appends for task in work.tasks):
-            wanted = pa.table({"grant_id": array([work.grant_id], pa.string())})
-            seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=wanted))
+            seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=text_table("grant_id", [work.grant_id])))
         # Its holder before may have got further since this run began.
         standing = newest_checkpoints(self.lake, [task.part.partition_key for task in work.tasks])
         ended: MailPipelineError | None = None

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
@@ -137,7 +136,7 @@ def reconcile(
 
 def _relist(settings: Settings, lake: Lake, grant_ids: Sequence[str]) -> Iterator[MailboxProgress]:
     """List again the contacts, calendars and events of these grants, as far as they were ever listed."""
-    wanted = pa.table({"grant_id": pa.array(grant_ids, pa.string())})
+    wanted = text_table("grant_id", grant_ids)
     begun = {
         (row["stream"], row["grant_id"])
         for row in lake.table(queries.BEGUN_STREAMS, wanted=wanted).to_pylist()

@@ -15,7 +15,7 @@ from mail_pipeline.errors import RetryLater
 from mail_pipeline.inbox.landing import Delivery, Landing
 from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.lake import queries, subset_queries
-from mail_pipeline.lake.upkeep import purge
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
@@ -81,10 +81,10 @@ def stored_excluded(connection: duckdb.DuckDBPyConnection, subsets: Subsets) -> 
 
 
 def remove_excluded(settings: Settings) -> RemovalReport:
-    """Remove for good what is stored and not wanted: from the tables, their old snapshots, and what landed.
+    """Remove what is stored and not wanted from the tables of mail and from what landed.
 
-    A query that is under way, and a notebook that looks at an old snapshot, lose their files. Safe to
-    interrupt and to repeat. Raises RetryLater where a grant is being listed, StopRun for a wrong file.
+    What was made of it, and the tables' earlier states, are the caller's. Safe to interrupt and to repeat.
+    Raises RetryLater where a grant is being listed, StopRun for a wrong file.
     """
     report = RemovalReport()
     subsets = read_subsets(settings)
@@ -105,7 +105,6 @@ def remove_excluded(settings: Settings) -> RemovalReport:
         providers = {grant["id"]: grant["provider"] for grant in grants}
         report.letters = _narrow_letters(lake, subsets, providers)
         report.notifications = landing.narrow(providers)
-        purge(lake)
     return report
 
 
@@ -139,7 +138,9 @@ class _Remover:
 
     def _messages(self) -> None:
         grant_id = self._scope.grant_id
-        for ids in _batches(list(self._lake.column(queries.MESSAGE_IDS, [grant_id]))):
+        for ids in _batches(
+            list(self._lake.column(queries.MESSAGE_IDS, wanted=text_table("grant_id", [grant_id])))
+        ):
             with self._lake.transaction() as transaction:
                 self._leases.check(grant_id)
                 store = MessageStore(transaction)

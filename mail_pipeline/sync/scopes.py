@@ -8,6 +8,7 @@ from typing import Any
 from mail_pipeline.inbox.landing import Landed
 from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.lake import queries, subset_queries
+from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
@@ -133,7 +134,9 @@ class Scopes:
         grant_id = notification.grant_id
         if grant_id not in self._stored:
             self._stored[grant_id] = SeenIds()
-            self._stored[grant_id].add(self._lake.column(queries.MESSAGE_IDS, [grant_id]))
+            self._stored[grant_id].add(
+                self._lake.column(queries.MESSAGE_IDS, wanted=text_table("grant_id", [grant_id]))
+            )
         return (notification.object_id or "") in self._stored[grant_id]
 
 

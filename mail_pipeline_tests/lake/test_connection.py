@@ -110,15 +110,3 @@ def test_a_lake_that_was_moved_is_read_where_it_is_now(tmp_path: Path):
     (tmp_path / "before").rename(tmp_path / "after")
     with connect(tmp_path / "after") as connection:
         assert connection.execute("SELECT count(*) FROM dead_letters").fetchone() == (1,)
-
-
-def test_the_documented_attach_line_reads_the_lake_in_any_duckdb_with_the_extensions(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    [statement] = [line for line in readme.splitlines() if line.startswith("ATTACH ")]
-    monkeypatch.chdir(data.parent)
-    with connect(data) as connection:
-        connection.execute("USE memory; DETACH lake")
-        connection.execute(statement)
-        assert connection.execute("SELECT count(*) FROM lake.messages").fetchone() == (0,)

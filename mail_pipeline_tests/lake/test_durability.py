@@ -162,3 +162,4 @@ def test_a_lake_whose_first_writer_was_killed_early_is_none_yet_and_is_made_by_t
         assert list(lake.column("SELECT count(*) FROM messages")) == [0]
     assert options["parquet_compression"] == "zstd"
     assert options["data_inlining_row_limit"] == "0"
+    assert options["parquet_row_group_size"] == "2048"

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import multiprocessing
 import os
@@ -20,6 +21,30 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def stored(lake: Lake) -> list[str]:
     return list(lake.column(STORED))
+
+
+def test_a_transaction_knows_whether_anything_was_committed_since_another(lake: Lake, data: Path):
+    with lake.transaction() as first:
+        first.append("dead_letters", letters("g", 1))
+    with lake.transaction() as idle:
+        assert idle.follows(first)
+    with lake.transaction() as second:
+        assert second.follows(idle)
+        second.append("dead_letters", letters("g", 2))
+
+    with Lake(data) as other, other.transaction() as between:
+        between.append("dead_letters", letters("g", 3))
+    with lake.transaction() as third:
+        assert not third.follows(second)
+
+
+def test_a_transaction_follows_none_that_failed(lake: Lake):
+    transactions = []
+    with contextlib.suppress(ZeroDivisionError), lake.transaction() as failed:
+        transactions.append(failed)
+        raise ZeroDivisionError
+    with lake.transaction() as following:
+        assert not following.follows(*transactions)
 
 
 def test_what_a_transaction_writes_is_there_when_it_ends(lake: Lake):

@@ -1,8 +1,8 @@
 """The notebooks: run from top to bottom, as people run them, on mail whose truth is known.
 
-What they showed lies in artifacts/ as HTML. The README's pictures are renewed by
+What they showed lies in artifacts/ as HTML. The pictures in the docs are renewed by
 
-    RENEW_IMAGES=1 .venv/bin/pytest mail_pipeline_tests/notebooks
+    make screenshots
 """
 
 import json

@@ -1,6 +1,5 @@
 """Asking in SQL: what is found, in which order, and that no text of people ever is SQL."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,12 +123,6 @@ def test_every_word_of_a_plain_text_finds_its_message(asked: duckdb.DuckDBPyConn
     if any(character.isalnum() for character in word) and "<" not in word:
         homes = {key for key, texts in LETTERS.items() if any(word in text.split() for text in texts)}
         assert homes <= set(found(asked, word))
-
-
-def test_the_readmes_query_runs(asked: duckdb.DuckDBPyConnection):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    [query] = re.findall(r"^    select [^\n]* from search\(.*?\n\n", readme, re.MULTILINE | re.DOTALL)
-    assert asked.execute(query).fetchall() == []
 
 
 def test_null_is_no_word(asked: duckdb.DuckDBPyConnection):

@@ -8,12 +8,15 @@ from typing import Any
 import duckdb
 
 import mail_pipeline
+from mail_pipeline.erasure import erase_excluded
 from mail_pipeline.inbox.landing import Delivery
 from mail_pipeline.lake.schema import STORED
+from mail_pipeline.marts.refresh import refresh_marts
+from mail_pipeline.marts.texts import refresh_texts
 from mail_pipeline.simulator import SPOILING, Faults
 from mail_pipeline.subset import read_subsets
 from mail_pipeline.sync.mirror import mirror
-from mail_pipeline.sync.removal import remove_excluded, stored_excluded
+from mail_pipeline.sync.removal import stored_excluded
 from mail_pipeline.sync.streams import CONTACTS, EVENTS
 from mail_pipeline_tests.subset.mirrored import EWS, GOOGLE, Mirrored, mirrored
 
@@ -135,6 +138,8 @@ def test_what_was_stored_before_it_was_excluded_stays_until_it_is_removed_and_is
         directory(found)
         live(found)
         before = found.world.stored()
+        refresh_marts(found.world.data)
+        refresh_texts(found.world.data)
         found.want(PRIVATE)
         found.world.register()
         found.mirror()
@@ -144,17 +149,18 @@ def test_what_was_stored_before_it_was_excluded_stays_until_it_is_removed_and_is
         assert outside == len(found.names)
         assert outside + more == len(before)
 
-        report = remove_excluded(found.world.settings())
+        report = erase_excluded(found.world.settings())
         found.world.close()
         assert (report.messages, report.narrowed) == (outside, more)
         assert report.records > 0
         assert report.notifications > 0
         with mail_pipeline.connect(found.world.data) as connection:
             assert stored_excluded(connection, read_subsets(found.world.settings())) == (0, 0)
+        # Nor in the marts and texts that were made of it.
         assert leaks(found, needles(found) | {"zebrafish", "Zebrafish"}) == set()
         assert found.world.orphans() == {}
 
-        again = remove_excluded(found.world.settings())
+        again = erase_excluded(found.world.settings())
         assert (again.messages, again.narrowed, again.records, again.notifications) == (0, 0, 0, 0)
 
         found.world.close()

@@ -1,8 +1,8 @@
 """A headless browser, a first visit for every test, and the pictures it leaves.
 
-The pictures lie in artifacts/screenshots. Those that the README shows are renewed by
+The pictures lie in artifacts/screenshots. Those that the docs show are renewed by
 
-    RENEW_IMAGES=1 .venv/bin/pytest mail_pipeline_tests/ui
+    make screenshots
 """
 
 import os

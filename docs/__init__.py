@@ -1,0 +1,1 @@
+"""What users read; the reference pages among it are made from the code by `docs.reference`."""
