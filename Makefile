@@ -52,7 +52,7 @@ screenshots: install
 	@RENEW_IMAGES=1 $(BIN)/pytest mail_pipeline_tests/ui mail_pipeline_tests/notebooks
 
 notebook: install
-	@$(BIN)/jupyter lab notebooks/first_answers.ipynb
+	@$(BIN)/jupyter lab notebooks/tour.ipynb
 
 # What can be made again; neither mail nor the virtual environment.
 clean:

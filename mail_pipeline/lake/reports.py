@@ -127,3 +127,33 @@ SELECT stream, state, count(DISTINCT grant_id) AS grants, sum(records)::BIGINT A
     any_value(grant_id) AS grant_id, any_value(reason) AS reason, any_value(next_step) AS next_step
 FROM stream_ledger GROUP BY ALL ORDER BY stream, state
 """
+
+FRESHNESS = """
+WITH swept AS (
+    SELECT grant_id, max(began_at) AS at FROM reconciliations WHERE since IS NULL GROUP BY grant_id
+), told AS (
+    SELECT max(received_at) AS at FROM notifications
+), mail AS (
+    SELECT m.grant_id, m.state, m.messages, greatest(
+        m.last_fetch,
+        CASE WHEN m.state = 'complete' THEN swept.at END,
+        CASE WHEN m.state = 'complete' AND m.subscribed THEN told.at END
+    ) AS word
+    FROM mailboxes m CROSS JOIN told LEFT JOIN swept USING (grant_id) WHERE m.active
+), counted AS (
+    SELECT w.refreshed_at FROM (SELECT DISTINCT grant_id FROM mail WHERE messages > 0)
+    LEFT JOIN mart_watermarks w USING (grant_id)
+), lists AS (
+    SELECT state FROM stream_ledger SEMI JOIN grants ON grants.id = stream_ledger.grant_id
+    WHERE state <> 'skipped'
+)
+SELECT (SELECT min(word) FROM mail), (SELECT count(*) FROM mail),
+    (SELECT count(*) FROM mail WHERE state = 'complete'),
+    (SELECT count(*) FROM gaps WHERE repaired_at IS NULL),
+    (SELECT count(*) FROM lists), (SELECT count(*) FROM lists WHERE state = 'complete'),
+    (SELECT CASE WHEN count(*) = count(refreshed_at) THEN min(refreshed_at) END FROM counted)
+"""
+"""The newest word on the stalest mailbox; mailboxes, complete ones; open gaps; lists, complete ones.
+
+At last up to when the marts have counted every account that has mail; null where one was never counted.
+"""

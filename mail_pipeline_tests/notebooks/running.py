@@ -1,4 +1,4 @@
-"""Runs a notebook as people do, and keeps what it shows."""
+"""Runs notebooks as people do, and keeps what they show."""
 
 import base64
 import io
@@ -15,12 +15,13 @@ from nbconvert import HTMLExporter
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOK = ROOT / "notebooks" / "first_answers.ipynb"
+NOTEBOOKS = ("tour", "operations")
 SECONDS = 120
 _OWN = ("NYLAS_", "MAIL_PIPELINE_", "DAGSTER_")
 _STRICT = "import warnings\nwarnings.simplefilter('error')"
 _TELL = """
 import json
+import pandas as pd
 warnings.resetwarnings()
 frames = {name: value for name, value in globals().items() if isinstance(value, pd.DataFrame)}
 print(json.dumps({
@@ -62,14 +63,21 @@ class Shown:
         return list(cell.outputs)
 
 
-def run(data: Path) -> Shown:
+def kept(name: str) -> nbformat.NotebookNode:
+    """Read a notebook as it is kept."""
+    found: nbformat.NotebookNode = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    return found
+
+
+def run(name: str, data: Path) -> Shown:
     """Run every cell, warnings being errors, on this data folder. Raises CellExecutionError."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = kept(name)
     own = notebook.cells
     tell = nbformat.v4.new_code_cell(_TELL)
     notebook.cells = [nbformat.v4.new_code_cell(_STRICT), *own, tell]
     outside = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
-    client = NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+    folder = {"metadata": {"path": str(ROOT / "notebooks")}}
+    client = NotebookClient(notebook, timeout=SECONDS, resources=folder)
     client.execute(env={**outside, "MAIL_PIPELINE_DATA": str(data)})
     tables = json.loads(tell.outputs[0].text)
     notebook.cells = own

@@ -1,98 +1,110 @@
-"""The notebook: run from top to bottom, as people run it, on mail whose truth is known.
+"""The notebooks: run from top to bottom, as people run them, on mail whose truth is known.
 
-What it showed lies in artifacts/ as HTML. The picture in the docs is renewed by
+What they showed lies in artifacts/ as HTML. The pictures in the docs are renewed by
 
     make screenshots
 """
 
+import json
 import os
+import re
 import shutil
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from itertools import groupby, pairwise
+from functools import cache
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import nbformat
 import pytest
 
-from mail_pipeline.lake.connection import open_duckdb
-from mail_pipeline.simulator import PROVIDERS, Fleet, Limits, MailboxSpec, Simulator
-from mail_pipeline_tests.backfill.world import World, world
-from mail_pipeline_tests.notebooks.running import NOTEBOOK, ROOT, Shown, run, tile
+from mail_pipeline.freshness import freshness
+from mail_pipeline.lake.connection import open_duckdb, tables_path
+from mail_pipeline.marts.questions import QUESTIONS, TEN
+from mail_pipeline.simulator import Fleet, Limits, MailboxSpec, Simulator
+from mail_pipeline_tests.backfill.world import world
+from mail_pipeline_tests.notebooks.running import NOTEBOOKS, ROOT, Shown, kept, run, tile
+from mail_pipeline_tests.notebooks.world import Filled, Message, filled, truth, unread
 
 _RENEW = "RENEW_IMAGES" in os.environ
 _ARTIFACTS = ROOT / "artifacts"
-_IN_README = (("complete-plot", "months-plot"), ("hours-plot", "answers-plot"))
+_IN_README = {
+    "tour": (
+        ("complete-plot", "volume_per_month-plot"),
+        ("volume_heatmap-plot", "response_times-plot"),
+    ),
+    "operations": (("messages-plot", "plan-plot"), ("gaps-plot", "size-plot")),
+}
+_ANSWERS = (
+    "correspondents",
+    "domains",
+    "hours",
+    "months",
+    "answers",
+    "lengths",
+    "kinds",
+    "senders",
+    "hits",
+    "timeline",
+)
+"""The variables of the tour that hold the answers to the ten questions, in their order."""
 
-Message = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A lake with a mailbox of each provider; the demo's own where its picture is taken for the README."""
-    simulator = Simulator(Fleet.demo() if _RENEW else _fleet(), limits=Limits.off())
-    with world(simulator, tmp_path_factory.mktemp("notebook") / "data") as place:
-        ended = place.backfill(place.register())
-        assert {each.state for each in ended.values()} == {"complete"}
-        yield place
-
-
-def _fleet() -> Fleet:
-    specs = [
-        MailboxSpec(provider, messages=200 + 80 * size, body_mean=500, user_folders=3)
-        for size, provider in enumerate(PROVIDERS)
-    ]
-    return Fleet.generate(5, specs)
-
-
-@pytest.fixture(scope="module")
-def shown(filled: World) -> Shown:
-    shown = run(filled.data)
-    shown.save(_ARTIFACTS / "first_answers.html")
-    return shown
+Run = Callable[[str], Shown]
 
 
 @pytest.fixture(scope="module")
-def mail(filled: World) -> dict[str, list[Message]]:
-    """Every message as the simulator has it, by the account's name in the notebook."""
-    return {
-        f"{mailbox.grant.provider} · {mailbox.grant.email}": list(filled.simulator.truth(mailbox.grant.id))
-        for mailbox in filled.simulator.fleet
-    }
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """One lake for both; the demo's own mail where the README's pictures are taken."""
+    with filled(tmp_path_factory.mktemp("notebook") / "data", as_the_demo=_RENEW) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shown(lake: Filled) -> Run:
+    """Run a notebook, once for all tests."""
+
+    @cache
+    def once(name: str) -> Shown:
+        ran = run(name, lake.data)
+        ran.save(_ARTIFACTS / f"{name}.html")
+        return ran
+
+    return once
+
+
+@pytest.fixture
+def tour(shown: Run) -> Shown:
+    return shown("tour")
+
+
+@pytest.fixture
+def operations(shown: Run) -> Shown:
+    return shown("operations")
+
+
+def _cells(notebook: nbformat.NotebookNode, kind: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
 def _all(mail: dict[str, list[Message]]) -> list[Message]:
     return [message for messages in mail.values() for message in messages]
 
 
-def _sender(message: Message) -> str:
-    people = message.get("from") or [{}]
-    return (people[0].get("email") or "").strip().lower()
-
-
-def _when(message: Message) -> datetime:
-    return datetime.fromtimestamp(message["date"], UTC)
-
-
-def _owner(account: str) -> str:
-    return account.partition(" · ")[2].lower()
-
-
-def test_it_is_kept_without_outputs_and_with_ids_that_stay() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=nbformat.NO_CONVERT)
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_it_is_kept_without_outputs_and_with_ids_that_stay(name: str) -> None:
+    notebook = kept(name)
     nbformat.validate(notebook)
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = _cells(notebook, "code")
     assert [(cell.outputs, cell.execution_count) for cell in code] == [([], None)] * len(code)
     assert {key for cell in notebook.cells for key in cell.metadata} == set()
 
 
-def test_every_cell_runs_in_order_without_a_warning(shown: Shown) -> None:
-    code = [cell for cell in shown.notebook.cells if cell.cell_type == "code"]
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_cell_runs_in_order_without_a_warning(shown: Run, name: str) -> None:
+    code = _cells(shown(name).notebook, "code")
     assert [cell.execution_count for cell in code] == list(range(2, len(code) + 2))
     complaints = [
         output
@@ -101,189 +113,187 @@ def test_every_cell_runs_in_order_without_a_warning(shown: Shown) -> None:
         if output.get("name") == "stderr" or "ename" in output
     ]
     assert complaints == []
-    assert len(shown.pictures()) == 10
-    assert all(picture.startswith(b"\x89PNG") for picture in shown.pictures().values())
+    pictures = shown(name).pictures()
+    assert set(pictures) == {cell.id for cell in code if "chart(" in cell.source}
+    assert len(pictures) >= 8
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
 
 
-def test_it_says_first_which_folder_it_shows(shown: Shown, filled: World) -> None:
-    assert shown.printed("connect") == f"Mail from {filled.data.resolve()}\n"
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_it_says_first_which_folder_it_shows(shown: Run, lake: Filled, name: str) -> None:
+    assert shown(name).printed("connect").splitlines()[0].endswith(f" {lake.data.resolve()}")
 
 
-def test_the_ledger_counts_what_each_account_holds(
-    shown: Shown, filled: World, mail: dict[str, list[Message]]
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_whatever_it_tells_in_numbers_says_how_fresh_and_complete_they_are(
+    shown: Run, lake: Filled, name: str
 ) -> None:
-    ledger = {row["account"]: row for row in shown.tables["ledger"]}
-    assert {name: row["messages"] for name, row in ledger.items()} == {
-        name: len(messages) for name, messages in mail.items()
-    }
-    for name, messages in mail.items():
-        row, dates = ledger[name], [_when(message).date() for message in messages]
+    now = freshness(lake.world.connection)
+    assert str(now).endswith(f"{now.mailboxes} of {now.mailboxes} mailboxes complete, 1 gap open")
+    telling = [cell.id for cell in _cells(shown(name).notebook, "code") if "tell(" in cell.source]
+    assert len(telling) >= 9
+    fresh = {f"({now})", f"({now.of_marts})"}
+    assert {shown(name).printed(cell).splitlines()[-1] for cell in telling} <= fresh
+
+
+def test_the_ledger_counts_what_each_account_holds(tour: Shown, lake: Filled) -> None:
+    ledger = {row["account"]: row for row in tour.tables["ledger"]}
+    assert set(ledger) == set(lake.backfilled)
+    for name, messages in lake.backfilled.items():
+        row, dates = ledger[name], [datetime.fromtimestamp(each["date"], UTC).date() for each in messages]
+        assert row["messages"] == len(messages)
         assert row["complete"] == row["mailboxes"]
         assert date.fromisoformat(row["oldest"][:10]) == min(dates)
         assert date.fromisoformat(row["newest"][:10]) == max(dates)
-        assert row["listed_percent"] in {100, None}
     # Google gives no counts that could be compared, Yahoo none at all.
-    known = {name.partition(" ")[0] for name, row in ledger.items() if row["listed_percent"] == 100}
+    known = {name.partition(" ")[0] for name, row in ledger.items() if row["listed_percent"] is not None}
     assert known == {"microsoft", "ews", "imap", "icloud"}
-    every = sum(row["mailboxes"] for row in ledger.values())
-    assert every == len(filled.keys())
-    said = shown.printed("complete-plot")
-    assert f"{every} of {every} mailboxes are complete, 0 are paused or failed" in said
-    assert f"{len(_all(mail)):,} messages are here" in said
+    assert sum(row["mailboxes"] for row in ledger.values()) == len(lake.world.keys())
+    said = tour.printed("complete-plot")
+    assert said.startswith(f"{len(_all(lake.backfilled)):,} messages were stored by backfills; 0 mailboxes")
 
 
-def test_months_and_hours_count_each_message_once(shown: Shown, mail: dict[str, list[Message]]) -> None:
-    months = Counter(
-        (account, _when(message).strftime("%Y-%m"))
-        for account, messages in mail.items()
-        for message in messages
-    )
-    assert {(row["account"], row["month"][:7]): row["messages"] for row in shown.tables["months"]} == months
-    hours = Counter((_when(message).isoweekday(), _when(message).hour) for message in _all(mail))
-    assert {(row["weekday"], row["hour"]): row["messages"] for row in shown.tables["hours"]} == hours
-    assert f"with {max(hours.values()):,} messages" in shown.printed("hours-plot")
-
-
-def test_those_who_write_most_are_others_than_the_owners(
-    shown: Shown, mail: dict[str, list[Message]]
-) -> None:
-    owners = {_owner(account) for account in mail}
-    senders = Counter(
-        sender for message in _all(mail) if (sender := _sender(message)) and sender not in owners
-    )
-    assert [row["messages"] for row in shown.tables["senders"]] == _largest(senders)
-    assert all(senders[row["sender"]] == row["messages"] for row in shown.tables["senders"])
-    domains: Counter[str] = Counter()
-    for sender, count in senders.items():
-        domains[sender.rpartition("@")[2]] += count
-    (domain, messages), *_ = sorted(domains.items(), key=lambda each: (-each[1], each[0]))
-    assert [row["messages"] for row in shown.tables["domains"]] == _largest(domains)
-    assert shown.printed("domains-plot").startswith(f"{domain} writes most: {messages:,} messages by ")
-
-
-def _largest(counts: Counter[str]) -> list[int]:
-    return [count for _, count in counts.most_common(12)]
-
-
-def test_room_is_bodies_and_attachments(shown: Shown, mail: dict[str, list[Message]]) -> None:
-    bodies: Counter[str] = Counter()
-    files: Counter[str] = Counter()
-    for message in _all(mail):
-        if sender := _sender(message):
-            domain = sender.rpartition("@")[2]
-            bodies[domain] += len((message.get("body") or "").encode())
-            files[domain] += sum(each.get("size") or 0 for each in message.get("attachments") or ())
-    rows = shown.tables["storage"]
-    assert [row["domain"] for row in rows][:3] == [name for name, _ in (bodies + files).most_common(3)]
-    assert {row["domain"]: (row["bodies_mb"], row["attachments_mb"]) for row in rows} == {
-        row["domain"]: pytest.approx((bodies[row["domain"]] / 1e6, files[row["domain"]] / 1e6))
-        for row in rows
+def test_it_asks_the_ten_questions_as_they_stand_and_draws_each(tour: Shown, lake: Filled) -> None:
+    given = {
+        "address": tour.tables["correspondents"][0]["address"],
+        "word": re.findall("“(.+)”", tour.printed("subject_contains-plot"))[0],
     }
-    attached = [each for message in _all(mail) for each in message.get("attachments") or ()]
+    headings = [cell.source.splitlines()[0] for cell in _cells(tour.notebook, "markdown") if cell.id in TEN]
+    assert headings == [f"## {place}. {QUESTIONS[name].title}" for place, name in enumerate(TEN, start=1)]
+    for name, variable in zip(TEN, _ANSWERS, strict=True):
+        question = QUESTIONS[name]
+        asked = {each: given[each] for each in question.parameters}
+        frame = lake.world.connection.execute(question.sql, asked).df()
+        assert tour.tables[variable] == json.loads(frame.to_json(orient="records", date_format="iso"))
+        assert tour.tables[variable]
+        assert tour.printed(f"{name}-query") == f"{question.sql}\n"
+        assert f"{name}-plot" in tour.pictures()
+
+
+def test_attachments_are_all_counted(tour: Shown, lake: Filled) -> None:
+    attached = [each for message in _all(truth(lake.world)) for each in message.get("attachments") or ()]
     pdf = sum((each.get("content_type") or "").startswith("application/pdf") for each in attached)
-    kinds = {row["kind"]: row["files"] for row in shown.tables["kinds"]}
-    assert kinds["pdf"] == pdf
+    kinds = {row["content_type"]: row["files"] for row in tour.tables["kinds"]}
+    assert kinds["application/pdf"] == pdf
     assert sum(kinds.values()) == len(attached)
 
 
-def test_threads_are_counted_by_length(shown: Shown, mail: dict[str, list[Message]]) -> None:
-    threads = Counter(
-        (account, message["thread_id"])
-        for account, messages in mail.items()
-        for message in messages
-        if message.get("thread_id")
+def test_it_lists_every_table_and_view_with_what_it_holds(tour: Shown, lake: Filled) -> None:
+    rows = lake.world.ask(
+        "SELECT table_name, table_type FROM information_schema.tables WHERE table_catalog = 'lake'"
     )
-    lengths = Counter(threads.values())
-    assert max(lengths) < 20
-    assert {row["length"]: row["threads"] for row in shown.tables["lengths"]} == lengths
+    listed = {row["name"]: row["kind"] for row in tour.tables["tables"]}
+    assert listed == {name: "view" if kind == "VIEW" else "table" for name, kind in rows}
+    assert all(row["comment"] for row in tour.tables["tables"])
 
 
-def test_unread_mail_is_counted_where_it_lies(
-    shown: Shown, filled: World, mail: dict[str, list[Message]]
-) -> None:
-    inbox = {
-        (mailbox.grant.id, folder.id)
-        for mailbox in filled.simulator.fleet
-        for folder in mailbox.folders
-        if folder.role == "inbox"
-    }
-    there = [
-        message
-        for message in _all(mail)
-        if any((message["grant_id"], folder) in inbox for folder in message.get("folders") or ())
-    ]
-    (row,) = (row for row in shown.tables["places"] if row["place"] == "inbox")
-    unread = sum(bool(message.get("unread")) for message in there)
-    assert (row["messages"], row["unread"]) == (len(there), unread)
-    assert unread > 0
+def test_yesterday_is_as_it_was(tour: Shown, lake: Filled) -> None:
+    now = truth(lake.world)
+    assert tour.printed("travel-versions").startswith("Yesterday at this time the newest version was ")
+    travelled = {row["account"]: row for row in tour.tables["travelled"]}
+    for when, mail in (("then", lake.backfilled), ("now", now)):
+        counts = {name: (row[f"messages_{when}"], row[f"unread_{when}"]) for name, row in travelled.items()}
+        assert counts == {name: (len(messages), unread(mail)[name]) for name, messages in mail.items()}
+    assert lake.backfilled != now
+    assert tour.tables["moment"] == [{"messages": len(_all(lake.backfilled))}]
 
 
-def test_answers_are_timed_from_the_first_message_of_the_other_side(
-    shown: Shown, filled: World, mail: dict[str, list[Message]]
-) -> None:
-    drafts = {
-        folder.id
-        for mailbox in filled.simulator.fleet
-        for folder in mailbox.folders
-        if folder.role == "drafts"
-    }
-    waits: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for account, messages in mail.items():
-        threads = defaultdict(list)
-        for message in sorted(messages, key=lambda each: (each["date"], each["id"])):
-            if (
-                message.get("thread_id")
-                and _sender(message)
-                and drafts.isdisjoint(message.get("folders") or ())
-            ):
-                threads[message["thread_id"]].append(message)
-        for thread in threads.values():
-            turns = [next(side) for _, side in groupby(thread, _is_by(_owner(account)))]
-            for asked, answered in pairwise(turns):
-                who = "the owner" if _sender(answered) == _owner(account) else "others"
-                waits[account, who].append((answered["date"] - asked["date"]) / 3600)
-    assert {(row["account"], row["answers_by"]): row["answers"] for row in shown.tables["answers"]} == {
-        key: len(hours) for key, hours in waits.items()
-    }
-    for row in shown.tables["answers"]:
-        hours = waits[row["account"], row["answers_by"]]
-        assert row["median_hours"] == pytest.approx(median(hours))
-        assert median(hours) < row["p90_hours"] <= max(hours)
-
-
-def _is_by(owner: str) -> Callable[[Message], bool]:
-    return lambda message: _sender(message) == owner
-
-
-def test_its_attach_line_reads_the_lake_from_any_duckdb(shown: Shown, mail: dict[str, list[Message]]) -> None:
+def test_its_attach_line_reads_the_lake_from_any_duckdb(tour: Shown, lake: Filled) -> None:
     with open_duckdb() as other:
-        other.execute(shown.printed("attach"))
-        assert other.execute("SELECT count(*) FROM messages").fetchone() == (len(_all(mail)),)
+        other.execute(tour.printed("attach"))
+        assert other.execute("SELECT count(*) FROM messages").fetchone() == (len(_all(truth(lake.world))),)
 
 
-def test_an_earlier_version_holds_less(shown: Shown, mail: dict[str, list[Message]]) -> None:
-    now, version, moment = (row["messages"] for row in shown.tables["travelled"])
-    assert now == len(_all(mail))
-    assert version == moment
-    assert 0 < version < now
+def test_progress_ends_where_the_ledger_stands(operations: Shown, lake: Filled) -> None:
+    ways: dict[str, Any] = {}
+    for row in operations.tables["progress"]:
+        assert row["messages"] >= ways.get(row["mailbox"], row)["messages"]
+        ways[row["mailbox"]] = row
+    largest = lake.world.ask("SELECT messages, pages, state FROM mailboxes ORDER BY messages DESC LIMIT 8")
+    assert len(ways) == 8
+    assert sorted((row["messages"], row["pages"], row["state"]) for row in ways.values()) == sorted(largest)
 
 
-@pytest.mark.parametrize("listed", [False, True], ids=["no accounts", "accounts without mail"])
-def test_where_no_mail_is_yet_it_says_so(filled: World, tmp_path: Path, *, listed: bool) -> None:
-    fleet = filled.simulator.fleet if listed else Fleet.generate(5, [])
+def test_what_is_spent_by_the_minute_adds_up_to_the_ledger(operations: Shown, lake: Filled) -> None:
+    requests: Counter[str] = Counter()
+    units: Counter[str] = Counter()
+    for row in operations.tables["spent"]:
+        requests[row["provider"]] += row["requests"]
+        units[row["provider"]] += row["units"]
+    rows = lake.world.ask("SELECT provider, sum(requests), sum(quota_units) FROM mailboxes GROUP BY ALL")
+    assert requests == {provider: spent for provider, spent, _ in rows}
+    assert units == {provider: spent for provider, _, spent in rows}
+    assert {row["provider"] for row in operations.tables["units"]} == {"google"}
+
+
+def test_the_plan_stands_beside_what_it_took(operations: Shown, lake: Filled) -> None:
+    rows = operations.tables["planned"]
+    assert {row["provider"] for row in rows} == {"google", "microsoft", "ews", "imap", "icloud"}
+    took = {row["partition_key"]: (row["ids_seen"], row["pages"]) for row in rows}
+    ledger = lake.world.ledger()
+    assert took == {key: (ledger[key]["ids_seen"], ledger[key]["pages"]) for key in took}
+    assert operations.printed("plan-plot").startswith(
+        f"{sum(row['planned_messages'] for row in rows):,} messages were planned"
+    )
+
+
+def test_gaps_sweeps_and_coverage_are_those_that_are_known(operations: Shown, lake: Filled) -> None:
+    known = [(cause, repaired) for cause, _, _, _, repaired in lake.world.gaps()]
+    told = [(row["cause"], row["repaired_at"] is not None) for row in operations.tables["gaps"]]
+    assert told == known
+    assert ("receiver down", True) in told
+    assert told[-1] == ("webhook not active", False)
+    assert len(operations.tables["swept"]) == len(list(lake.world.simulator.fleet))
+    coverage = operations.tables["coverage"]
+    assert sum(row["covered"] for row in coverage) == len(lake.world.keys())
+
+
+def test_notifications_are_counted_by_what_became_of_them(operations: Shown, lake: Filled) -> None:
+    outcomes: Counter[str] = Counter()
+    for row in operations.tables["hours"]:
+        outcomes[row["outcome"]] += row["notifications"]
+    assert outcomes == dict(lake.world.ask("SELECT outcome, count(*) FROM notifications GROUP BY ALL"))
+    assert outcomes["dead"] == 1
+    [letter] = (row for row in operations.tables["dead"] if row["object"] == "notification")
+    assert (letter["letters"], letter["stored"]) == (1, False)
+
+
+def test_the_size_is_that_of_files_that_are_there(operations: Shown, lake: Filled) -> None:
+    files = [file.stat().st_size for file in tables_path(lake.data).rglob("*.parquet")]
+    rows = operations.tables["size"]
+    assert 0 < sum(row["files"] for row in rows) <= len(files)
+    assert sum(row["megabytes"] for row in rows) <= sum(files) / 1e6
+    assert {"all_messages", "message_bodies"} <= {row["table_name"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"), [("tour", False), ("tour", True), ("operations", False)], ids=str
+)
+def test_where_no_mail_is_yet_it_says_so(tmp_path: Path, name: str, *, listed: bool) -> None:
+    fleet = Fleet.generate(5, [MailboxSpec("google", messages=5)] if listed else [])
     with world(Simulator(fleet, limits=Limits.off()), tmp_path / "data") as place:
         keys = place.register()
-        shown = run(place.data)
-    assert len(shown.pictures()) == 10
-    assert sum(row["mailboxes"] for row in shown.tables["incomplete"]) == len(keys)
-    assert len(shown.tables["ledger"]) == len(fleet)
-    empty = ("months", "hours", "senders", "domains", "storage", "kinds", "lengths", "places", "answers")
-    assert {name: shown.tables[name] for name in empty} == {name: [] for name in empty}
+        ran = run(name, place.data)
+    tables = ran.tables
+    assert set(ran.pictures()) == {cell.id for cell in _cells(kept(name), "code") if "chart(" in cell.source}
+    if name == "operations":
+        assert sum(row["mailboxes"] for row in tables["states"]) == len(keys)
+        assert {
+            each for each in ("progress", "spent", "planned", "gaps", "hours", "dead") if tables[each]
+        } == set()
+        return
+    assert sum(row["mailboxes"] for row in tables["incomplete"]) == len(keys)
+    assert len(tables["ledger"]) == len(fleet)
+    assert {variable: tables[variable] for variable in _ANSWERS} == {variable: [] for variable in _ANSWERS}
+    assert ran.printed("travel-versions").startswith("Nothing is a day old yet. The oldest version kept is ")
+    _, way = ran.printed("fresh-now").splitlines()[1].split("To fill them now: ")
+    exec(way, {"data": place.data})
 
 
-def test_the_picture_in_the_readme_is_of_it_and_small(shown: Shown) -> None:
-    pictures, path = shown.pictures(), _ARTIFACTS / "notebook.png"
-    tile([[pictures[name] for name in row] for row in _IN_README], path)
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_picture_in_the_readme_is_of_it_and_small(shown: Run, name: str) -> None:
+    pictures, path = shown(name).pictures(), _ARTIFACTS / f"{name}.png"
+    tile([[pictures[each] for each in row] for row in _IN_README[name]], path)
     assert path.stat().st_size < 150_000
     if _RENEW:
         shutil.copy(path, ROOT / "docs" / "images")
