@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 import mail_pipeline
+from mail_pipeline import asking
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import connection
 from mail_pipeline.lake.connection import connect
@@ -15,7 +16,8 @@ from mail_pipeline_tests.lake.letters import letters
 
 def test_the_package_offers_connect_and_nothing_else():
     assert mail_pipeline.__all__ == ["connect"]
-    assert mail_pipeline.connect is connect
+    # The lake's own, with the search beside it.
+    assert mail_pipeline.connect is asking.connect
 
 
 def test_a_reader_can_name_the_tables_at_once_and_get_frames(data: Path):

@@ -43,12 +43,12 @@ def test_a_search_is_sent_as_it_was_written_with_what_may_stand_beside_it(server
     server.script = [page([])]
     query = MessageQuery("f", search_query_native='from:"a b" & more')
     with NylasClient(KEY, server.uri) as client, client.grant(GRANT, "google") as grant:
-        grant.messages(query, cursor="c", limit=50)
+        grant.messages(query, cursor="c", limit=4)
         with pytest.raises(ValueError, match="google takes no select"):
             grant.messages(MessageQuery(select=("id",), search_query_native="x"))
     [seen] = server.seen
     assert seen.query == {
-        "limit": "50",
+        "limit": "4",
         "in": "f",
         "search_query_native": 'from:"a b" & more',
         "page_token": "c",

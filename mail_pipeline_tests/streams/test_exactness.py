@@ -181,7 +181,7 @@ def test_a_cursor_that_is_refused_begins_its_list_again(serve: Serve) -> None:
     )
     world = serve(simulator)
     world.register()
-    ended = mirror_all(world, page_size=3, since=SINCE)
+    ended = mirror_all(world, page_size=2, since=SINCE)
     assert {each.state for each in ended.values()} == {"complete"}
     assert sum(entry.fault == Fault.CURSOR_EXPIRED for entry in simulator.requests) == len(rules)
     assert_mirrored(world)

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
+from mail_pipeline.definitions import defs
+
 _STATUSES = {"Failed", "Materialized", "Materializing", "Missing"}
-_ASSETS = ("grants", "folders", "messages", "mailboxes", "message_updates", "webhooks", "reconciliations")
 _GROUPS = ("accounts", "mail", "live")
+"""Those whose assets are drawn one by one; more would not fit in with their details."""
+ASSETS = {
+    spec.key.to_user_string(): spec.group_name
+    for spec in defs.resolve_all_asset_specs()
+    if spec.group_name in _GROUPS
+}
+"""Which of these groups each asset is in."""
 _LAUNCH = "Launch runs to materialize messages"
 _NEAR = 8
 """Pixels between the end of an arrow and the card it points at."""
@@ -19,7 +27,7 @@ _ENDS = """path => [0, path.getTotalLength()].map(at => {
 
 @dataclass(frozen=True)
 class AssetGraph:
-    """The lineage of all assets, with its groups open."""
+    """The lineage of all assets, with some of its groups open."""
 
     page: Page
 
@@ -43,15 +51,16 @@ class AssetGraph:
         return self._drawn(rf"^{asset}Latest event")
 
     def arrows(self) -> set[tuple[str, str]]:
-        """Return which card each arrow leads from, and to which."""
-        cards = {asset: _box(self.card(asset)) for asset in _ASSETS}
+        """Return which card each arrow between two cards leads from, and to which."""
+        cards = {asset: _box(self.card(asset)) for asset in ASSETS}
         ends = [arrow.evaluate(_ENDS) for arrow in self.page.locator("path[marker-end]").all()]
-        return {(_at(cards, *start), _at(cards, *end)) for start, end in ends}
+        found = ((_at(cards, *start), _at(cards, *end)) for start, end in ends)
+        return {(one, other) for one, other in found if one is not None and other is not None}
 
     def members(self, group: str) -> list[str]:
         """Return the assets drawn inside a group's frame."""
         frame = _box(self._drawn(rf"^{group}$").last)
-        boxes = {asset: _box(self.card(asset)) for asset in _ASSETS}
+        boxes = {asset: _box(self.card(asset)) for asset in ASSETS}
         return [asset for asset, box in boxes.items() if _touches(frame, *_middle(box))]
 
     def _drawn(self, text: str) -> Locator:
@@ -167,7 +176,8 @@ def _touches(box: FloatRect, x: float, y: float) -> bool:
     return -_NEAR < x - box["x"] < box["width"] + _NEAR and -_NEAR < y - box["y"] < box["height"] + _NEAR
 
 
-def _at(cards: dict[str, FloatRect], x: float, y: float) -> str:
-    """Return the card that a point touches."""
-    [found] = [asset for asset, box in cards.items() if _touches(box, x, y)]
-    return found
+def _at(cards: dict[str, FloatRect], x: float, y: float) -> str | None:
+    """Return the card that a point touches, if any."""
+    found = [asset for asset, box in cards.items() if _touches(box, x, y)]
+    assert len(found) < 2
+    return found[0] if found else None
