@@ -17,6 +17,8 @@ ASSETS = {
 }
 """Which of these groups each asset is in."""
 _LAUNCH = "Launch runs to materialize messages"
+_TRIES = 20
+_SETTLES_MS = 1_000
 _NEAR = 8
 """Pixels between the end of an arrow and the card it points at."""
 _ENDS = """path => [0, path.getTotalLength()].map(at => {
@@ -45,10 +47,17 @@ class AssetGraph:
         panel.last.click()
         size = self.page.viewport_size
         assert size is not None
-        self.page.mouse.dblclick(size["width"] / 2, size["height"] - 40)
+        # Of what lies outside the window nothing is drawn; and before all is laid out it is not fitted in.
+        for _ in range(_TRIES):
+            self.page.mouse.dblclick(size["width"] / 2, size["height"] - 40)
+            self.page.wait_for_timeout(_SETTLES_MS)
+            if all(self.card(asset).count() for asset in ASSETS):
+                return
+        raise AssertionError("the graph does not come to fit into the window")
 
     def card(self, asset: str) -> Locator:
-        return self._drawn(rf"^{asset}Latest event")
+        # What follows the name depends on what has happened to the asset.
+        return self._drawn(rf"^{asset}(?![a-z_])").last
 
     def arrows(self) -> set[tuple[str, str]]:
         """Return which card each arrow between two cards leads from, and to which."""
