@@ -31,7 +31,7 @@ checks: lint
 tests: install
 	@command -v chromium >/dev/null || \
 		echo "No Chromium on this machine: the tests of the UI in a browser are skipped."
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check

@@ -1,6 +1,8 @@
 from benchmarks import applying
+from mail_pipeline_tests.benchmarks.whole import whole
 
 
+@whole
 def test_a_batch_is_applied_to_both_lakes():
     figures = applying.measure(stored=400, notifications=20, grants=8, rounds=1)
 

@@ -7,6 +7,7 @@ import mail_pipeline
 from benchmarks import commit_growth, directory, landing
 from benchmarks.mail import Mailbox, letters
 from benchmarks.processes import run, serving
+from mail_pipeline_tests.benchmarks.whole import whole
 
 MESSAGES = 500
 AT_ONCE = {"MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0"}
@@ -70,6 +71,7 @@ def test_the_recipe_stores_every_message_and_its_last_cursor(one_mailbox, tmp_pa
         assert connection.execute("SELECT cursor FROM cursors").fetchall() == [(None,)]
 
 
+@whole
 @pytest.mark.parametrize("mailboxes", ["one_mailbox", "four_mailboxes"])
 def test_the_engine_stores_every_message_with_its_body(mailboxes, request, tmp_path):
     address = request.getfixturevalue(mailboxes)
@@ -82,6 +84,7 @@ def test_the_engine_stores_every_message_with_its_body(mailboxes, request, tmp_p
             assert sorted(stored) == served
 
 
+@whole
 def test_landing_compares_all_cases_in_one_run(tmp_path):
     figures = landing.measure(MESSAGES, 1, tmp_path)
     assert [each.case for each in figures] == list(landing.CASES)
@@ -91,6 +94,7 @@ def test_landing_compares_all_cases_in_one_run(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@whole
 def test_commit_growth_compares_an_empty_lake_with_a_full_one(tmp_path):
     figures = commit_growth.measure(1_000, 3, tmp_path)
     assert [(each.lake, each.page) for each in figures] == [
@@ -104,6 +108,7 @@ def test_commit_growth_compares_an_empty_lake_with_a_full_one(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@whole
 def test_directory_mirrors_contacts_and_events_of_many_calendars_exactly(tmp_path):
     figures = directory.measure(200, 200, 6, tmp_path)
     assert [(each.stream, each.provider, each.exact) for each in figures] == [

@@ -2,8 +2,10 @@ import pytest
 
 from benchmarks import freshness
 from benchmarks.freshness import Trial
+from mail_pipeline_tests.benchmarks.whole import whole
 
 
+@whole
 def test_a_notification_is_followed_from_its_landing_to_the_tables():
     [trial] = freshness.measure(trials=1)
 

@@ -1,9 +1,11 @@
 import pytest
 
 from benchmarks import intake
+from mail_pipeline_tests.benchmarks.whole import whole
 from mail_pipeline_tests.inbox.conftest import postgres  # noqa: F401
 
 
+@whole
 def test_both_receivers_are_measured_in_turn():
     figures = intake.measure(seconds=0.5, rounds=1, connections=8)
 
@@ -15,6 +17,7 @@ def test_both_receivers_are_measured_in_turn():
     assert intake.table(figures).count("\n") == 1 + len(figures)
 
 
+@whole
 def test_postgres_is_measured_beside_them_where_it_is_named(request: pytest.FixtureRequest):
     psycopg = pytest.importorskip("psycopg", reason="Postgres' driver is not installed")
     url = request.getfixturevalue("postgres").new_database("intake")

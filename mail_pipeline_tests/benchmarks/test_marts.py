@@ -1,8 +1,10 @@
 from pathlib import Path
 
 from benchmarks import marts, questions
+from mail_pipeline_tests.benchmarks.whole import whole
 
 
+@whole
 def test_a_refresh_is_compared_with_a_build_and_every_kind_of_question_is_asked(tmp_path: Path):
     data = tmp_path / "data"
 

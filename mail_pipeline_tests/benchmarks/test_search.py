@@ -1,6 +1,8 @@
 from benchmarks import search
+from mail_pipeline_tests.benchmarks.whole import whole
 
 
+@whole
 def test_each_step_is_measured():
     figures = search.measure(messages=1_000, known=2_000)
 
