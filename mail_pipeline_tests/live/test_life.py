@@ -26,7 +26,7 @@ from mail_pipeline_tests.backfill.world import Identity, Mail
 from mail_pipeline_tests.live.world import SECRET, LiveWorld, receiving
 from mail_pipeline_tests.streams.mirroring import Key, mirror_all, served, stored, wrong
 
-STEPS = int(os.environ.get("MAIL_PIPELINE_TEST_STEPS", "2000"))
+STEPS = int(os.environ.get("MAIL_PIPELINE_TEST_STEPS", "1000"))
 SEED = int(os.environ.get("MAIL_PIPELINE_TEST_SEED", "1"))
 SETTLED_EVERY = 1_000
 PROVIDERS = ("google", "microsoft", "ews", "imap")
