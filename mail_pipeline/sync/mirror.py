@@ -41,8 +41,8 @@ def mirror(
 
     A grant ends complete, listing (stopped by `max_pages`), paused, failed, or skipped where its provider has
     no such thing; what is complete is not listed again unless `options` ask for it. A complete pass asks for
-    each record that it did not show, and what then is not found gets its tombstone. Events are listed of
-    every calendar, and the calendars before them where they never were.
+    each record that it did not show, and what then is not found gets its tombstone. Before events the
+    calendars are listed, and then the events of each.
 
     Raises StopRun for what stops everything, as `backfill` does.
     """
