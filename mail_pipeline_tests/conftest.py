@@ -15,7 +15,7 @@ settings.register_profile(
     # How long an example takes says something about the machine, not about the code.
     deadline=None,
     derandomize=True,
-    max_examples=40,
+    max_examples=30,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -18,6 +18,7 @@ from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.simulator import Latency
 from mail_pipeline_tests.attachments.conftest import Serve
 from mail_pipeline_tests.attachments.files import CONTENT_ADDRESS, Filed
+from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.disks import fill, small_disk
 
 KILLS = 4
@@ -68,6 +69,7 @@ def half_fetched(filed: Filed) -> set[str]:
 
 
 @pytest.mark.timeout(600)
+@deep
 def test_kill_9_at_any_moment_costs_no_attachment_that_was_stored(serve: Serve) -> None:
     filed = serve(latency=Latency(base=0.02))
     moments = random.Random(2)

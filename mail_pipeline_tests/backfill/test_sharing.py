@@ -14,6 +14,7 @@ from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.door import Door
 from mail_pipeline_tests.backfill.processes import Backfill
 from mail_pipeline_tests.backfill.world import World, differences
+from mail_pipeline_tests.deep import deep
 
 PROVIDERS = ("google", "microsoft", "ews", "imap", "microsoft")
 PATIENCE_SECONDS = 60.0
@@ -37,6 +38,7 @@ def test_two_processes_at_the_same_grants_page_none_twice_and_both_end_complete(
     assert messages_told(world) == Counter(grant_id for grant_id, _ in world.stored())
 
 
+@deep
 def test_a_process_that_has_to_wait_for_a_grant_lists_nothing_that_the_other_has_listed(serve: Serve) -> None:
     simulator = Simulator(fleet(30), limits=Limits.off(), irregular=0.0)
     door = Door(simulator)

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from mail_pipeline_tests.cli.conftest import Cli
+from mail_pipeline_tests.deep import deep
 
 FAST = {"MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0", "MAIL_PIPELINE_GOOGLE_UNITS_PER_SECOND": "240"}
 PARTITIONS = """
@@ -78,6 +79,7 @@ def test_mailboxes_fill_while_the_ui_runs_and_ctrl_c_leaves_nothing_behind(demo:
     assert f"runs already: {url}" in taken.stderr
 
 
+@deep
 def test_a_second_time_it_is_quick_and_changes_nothing(demo: Cli):
     before = demo.run("sql", "SELECT count(*), max(updated_at) FROM checkpoints", "--json")
 
@@ -102,6 +104,7 @@ def test_the_readers_find_the_demos_lake_by_themselves(demo: Cli):
     assert f"Data folder: {demo.cwd / 'data' / 'demo'}" in result.stdout
 
 
+@deep
 def test_with_a_key_the_demo_is_on_real_mail(cli: Callable[..., Cli], tmp_path: Path):
     result = cli(NYLAS_API_KEY="nyk_wrong", NYLAS_API_URI="http://127.0.0.1:9").run("demo", "--headless")
 

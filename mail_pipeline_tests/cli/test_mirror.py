@@ -7,6 +7,7 @@ import pytest
 from mail_pipeline import connect
 from mail_pipeline.simulator import Fleet, Limits, MailboxSpec, Simulator
 from mail_pipeline_tests.cli.conftest import Cli, Served
+from mail_pipeline_tests.deep import deep
 
 SPECS = (
     MailboxSpec("ews", messages=30, body_mean=200, contacts=25, calendars=2, events=30),
@@ -60,6 +61,7 @@ def test_whole_accounts_are_mirrored_and_a_second_run_asks_for_nothing_but_calen
     assert f"contacts: 2 grants complete, {truth['contacts'] + 3:,} records" in status
 
 
+@deep
 def test_the_providers_threads_are_listed_only_where_named_and_their_cost_is_said_first(
     cli: Callable[..., Cli], accounts: Served
 ):

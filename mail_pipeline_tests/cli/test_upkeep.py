@@ -6,6 +6,7 @@ import pytest
 
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline_tests.cli.conftest import Cli, Served, fill
+from mail_pipeline_tests.deep import deep
 
 CONTENTS = "SELECT count(*) AS n, sum(hash(id, subject, body_hash)) AS h FROM messages"
 NEWER = "INSERT INTO checkpoints SELECT * REPLACE (version + 1000 AS version) FROM checkpoints"
@@ -44,6 +45,7 @@ def test_without_a_lake_none_is_made(cli: Callable[..., Cli], tmp_path: Path):
     assert not (tmp_path / "data").exists()
 
 
+@deep
 def test_what_is_stored_and_excluded_is_told_and_removed_on_request(
     cli: Callable[..., Cli], filled: Cli, tmp_path: Path
 ):

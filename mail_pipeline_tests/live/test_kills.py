@@ -15,6 +15,7 @@ import pytest
 from mail_pipeline.simulator import Disorder, Fleet, Latency, Limits, MailboxSpec, SimulatedClock, Simulator
 from mail_pipeline_tests.backfill.processes import Backfill
 from mail_pipeline_tests.backfill.test_kills import commits, files
+from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.live.world import SECRET, LiveWorld, live_world
 
 KILLS = 22
@@ -69,6 +70,7 @@ def grown(world: LiveWorld, chance: random.Random) -> Iterator[bool]:
 
 
 @pytest.mark.timeout(600)
+@deep
 def test_kill_9_of_appliers_and_backfills_costs_no_notification_and_doubles_none(tmp_path: Path) -> None:
     simulator = Simulator(
         Fleet.generate(

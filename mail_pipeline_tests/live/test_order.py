@@ -20,6 +20,7 @@ from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import read_message
 from mail_pipeline.sync.storing import MessageStore
+from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.live.envelopes import GRANT, NOW, apply_offline, envelope, know, land, whole
 from mail_pipeline_tests.sync.test_committer import MESSAGE_TABLES, Mailbox, comparable, contents_of
 
@@ -233,12 +234,13 @@ numbers = itertools.count(1)
 
 
 @settings(
-    max_examples=3,
+    max_examples=2,
     # Shrinking would take minutes of commits.
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 @given(several=st.lists(histories, min_size=12, max_size=12), chance=st.randoms(use_true_random=False))
+@deep
 def test_any_order_repetition_and_split_of_what_is_learned_ends_in_equal_tables(
     data: Path, lake: Lake, several: list[list[Fact]], chance: random.Random
 ) -> None:

@@ -13,6 +13,7 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, MailboxSpec
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.reconcile import reconcile
+from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.live.conftest import Near
 from mail_pipeline_tests.live.near import NearWorld
 
@@ -34,6 +35,7 @@ def wrong_grants(world: NearWorld) -> set[str]:
     return {grant for grant, _ in world.wrong()}
 
 
+@deep
 def test_after_a_third_of_the_notifications_was_lost_a_sweep_finds_all_but_edits_and_a_resync_those(
     near: Near,
 ):

@@ -125,7 +125,7 @@ def rebuilt(lake: Lake) -> dict[str, list[str]]:
 
 @given(st.lists(st.lists(STEPS, min_size=1, max_size=5), min_size=3, max_size=4))
 # An example takes seconds: few by default, and none to shrink one that fails.
-@settings(max_examples=settings().max_examples // 20, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=settings().max_examples // 15, phases=[Phase.explicit, Phase.generate])
 def test_any_changes_with_refreshes_between_end_as_one_build_from_nothing(
     empty_lake: Path, rounds: list[list[Step]]
 ):

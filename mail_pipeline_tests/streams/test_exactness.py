@@ -24,6 +24,7 @@ from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.door import Door
 from mail_pipeline_tests.backfill.test_exactness import DELIVERED, NAMELESS
 from mail_pipeline_tests.backfill.world import World
+from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.streams.mirroring import (
     LISTED,
     SHOWN,
@@ -76,6 +77,7 @@ def test_every_stream_of_every_provider_is_mirrored_field_by_field(serve: Serve)
 @pytest.mark.parametrize(
     ("seed", "providers"), [(2, ("google", "imap", "icloud")), (3, ("microsoft", "ews", "yahoo"))]
 )
+@deep
 def test_every_fault_at_random_still_gives_exactly_the_served_set(
     serve: Serve, seed: int, providers: tuple[str, ...]
 ) -> None:

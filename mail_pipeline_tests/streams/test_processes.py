@@ -13,6 +13,7 @@ from mail_pipeline_tests.backfill.history import assert_steps_are_legal
 from mail_pipeline_tests.backfill.processes import Backfill
 from mail_pipeline_tests.backfill.test_kills import Killed, Page
 from mail_pipeline_tests.backfill.world import World
+from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.streams.mirroring import LISTED, assert_mirrored
 
 KILLS = 9
@@ -60,6 +61,7 @@ def test_kill_9_changes_nothing_and_no_stored_page_of_any_stream_is_fetched_agai
     assert killed.hits["between fetch and commit"] >= KILLS // 4
 
 
+@deep
 def test_two_processes_at_the_same_grants_store_no_row_and_fetch_no_page_twice(serve: Serve) -> None:
     world = serve(simulator(records=40, latency=0.02))
     world.register()

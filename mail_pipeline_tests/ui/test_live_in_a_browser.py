@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from mail_pipeline import connect
 from mail_pipeline.nylas.triggers import TRIGGERS
 from mail_pipeline.simulator import MailboxSpec
+from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.ui.conftest import PATIENCE_MS, SIZE
 from mail_pipeline_tests.ui.product import Product, running
 
@@ -50,6 +51,7 @@ def seen_as_unread(product: Product, message_id: str) -> list[tuple[bool]]:
         return lake.execute("SELECT unread FROM messages WHERE id = ?", [message_id]).fetchall()
 
 
+@deep
 def test_materializations_appear_by_themselves_as_mail_changes(
     product: Product, page: Page, take_picture: Take
 ):
@@ -76,6 +78,7 @@ def test_materializations_appear_by_themselves_as_mail_changes(
     take_picture("live")
 
 
+@deep
 def test_the_checks_say_that_everything_is_applied(page: Page, take_picture: Take):
     page.goto("/assets/message_updates?view=checks")
 
@@ -92,6 +95,7 @@ def test_the_checks_say_that_everything_is_applied(page: Page, take_picture: Tak
             expect(page.get_by_text(check, exact=True).first).to_be_visible()
 
 
+@deep
 def test_what_a_run_can_be_told_is_described_where_it_is_set(page: Page, take_picture: Take):
     for job, asset, fields in [
         ("apply_notifications", "message_updates", ["replay"]),
