@@ -1,9 +1,10 @@
 """What a person sees and clicks in the Dagster UI, found by the words that stand there."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
-from playwright.sync_api import FloatRect, Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, TimeoutError, expect
 
 from mail_pipeline.definitions import defs
 
@@ -19,6 +20,7 @@ ASSETS = {
 _LAUNCH = "Launch runs to materialize messages"
 _TRIES = 20
 _SETTLES_MS = 1_000
+_AWAY_MS = 2_000
 _NEAR = 8
 """Pixels between the end of an arrow and the card it points at."""
 _ENDS = """path => [0, path.getTotalLength()].map(at => {
@@ -45,6 +47,10 @@ class AssetGraph:
             has=self.page.get_by_role("img", name="panel_show_right")
         )
         panel.last.click()
+        self._fit()
+
+    def _fit(self) -> None:
+        """Fit the graph into the window; it may be laid out anew at any moment."""
         size = self.page.viewport_size
         assert size is not None
         # Of what lies outside the window nothing is drawn; and before all is laid out it is not fitted in.
@@ -59,18 +65,28 @@ class AssetGraph:
         # What follows the name depends on what has happened to the asset.
         return self._drawn(rf"^{asset}(?![a-z_])").last
 
-    def arrows(self) -> set[tuple[str, str]]:
-        """Return which card each arrow between two cards leads from, and to which."""
+    def comes_to_show(self, arrows: set[tuple[str, str]], members: dict[str, set[str]]) -> bool:
+        """Tell whether these arrows, and these assets in each group's frame, are drawn in the end."""
+        for _ in range(_TRIES):
+            # While it is laid out anew, cards are away and arrows end in the void.
+            with suppress(TimeoutError):
+                self._fit()
+                if self._arrows() == arrows and all(
+                    self._members(group) == inside for group, inside in members.items()
+                ):
+                    return True
+        return False
+
+    def _arrows(self) -> set[tuple[str, str]]:
         cards = {asset: _box(self.card(asset)) for asset in ASSETS}
         ends = [arrow.evaluate(_ENDS) for arrow in self.page.locator("path[marker-end]").all()]
         found = ((_at(cards, *start), _at(cards, *end)) for start, end in ends)
         return {(one, other) for one, other in found if one is not None and other is not None}
 
-    def members(self, group: str) -> list[str]:
-        """Return the assets drawn inside a group's frame."""
+    def _members(self, group: str) -> set[str]:
         frame = _box(self._drawn(rf"^{group}$").last)
         boxes = {asset: _box(self.card(asset)) for asset in ASSETS}
-        return [asset for asset, box in boxes.items() if _touches(frame, *_middle(box))]
+        return {asset for asset, box in boxes.items() if _touches(frame, *_middle(box))}
 
     def _drawn(self, text: str) -> Locator:
         return self.page.locator("foreignObject").filter(has_text=re.compile(text))
@@ -172,7 +188,7 @@ class ConfigEditor:
 
 
 def _box(locator: Locator) -> FloatRect:
-    box = locator.bounding_box()
+    box = locator.bounding_box(timeout=_AWAY_MS)
     assert box is not None, locator
     return box
 
@@ -187,6 +203,4 @@ def _touches(box: FloatRect, x: float, y: float) -> bool:
 
 def _at(cards: dict[str, FloatRect], x: float, y: float) -> str | None:
     """Return the card that a point touches, if any."""
-    found = [asset for asset, box in cards.items() if _touches(box, x, y)]
-    assert len(found) < 2
-    return found[0] if found else None
+    return next((asset for asset, box in cards.items() if _touches(box, x, y)), None)
