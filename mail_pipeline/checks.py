@@ -25,15 +25,7 @@ _NAMED = 100
 @dg.asset_check(asset=mailboxes.key, description="There is one row per message: (grant_id, id) is unique.")
 def one_row_per_message(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count messages stored more than once."""
-    [(rows, repeated)] = _rows(mail_pipeline, reports.MESSAGE_COPIES)
-    return _found(
-        f"{repeated:,} of {rows:,} messages are stored more than once",
-        passed=repeated == 0,
-        severity=dg.AssetCheckSeverity.ERROR,
-        mend="This should be impossible: please report it, with the output of `mail-pipeline doctor --json`.",
-        rows=rows,
-        repeated=repeated,
-    )
+    return _stored_once(mail_pipeline, reports.MESSAGE_COPIES, "messages")
 
 
 @dg.asset_check(
@@ -41,15 +33,7 @@ def one_row_per_message(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -
 )
 def one_row_per_record(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Count contacts, calendars and events stored more than once."""
-    [(rows, repeated)] = _rows(mail_pipeline, reports.RECORD_COPIES)
-    return _found(
-        f"{repeated:,} of {rows:,} contacts, calendars and events are stored more than once",
-        passed=repeated == 0,
-        severity=dg.AssetCheckSeverity.ERROR,
-        mend="This should be impossible: please report it, with the output of `mail-pipeline doctor --json`.",
-        rows=rows,
-        repeated=repeated,
-    )
+    return _stored_once(mail_pipeline, reports.RECORD_COPIES, "contacts, calendars and events")
 
 
 @dg.asset_check(asset=mailboxes.key, description="Every mailbox that exists is backfilled.")
@@ -143,6 +127,18 @@ def notifications_applied(mail_pipeline: dg.ResourceParam[MailPipelineResource])
         landed=newest,
         applied_up_to=applied,
         waiting_to_be_fetched=waiting,
+    )
+
+
+def _stored_once(mail_pipeline: MailPipelineResource, query: str, what: str) -> dg.AssetCheckResult:
+    [(rows, repeated)] = _rows(mail_pipeline, query)
+    return _found(
+        f"{repeated:,} of {rows:,} {what} are stored more than once",
+        passed=repeated == 0,
+        severity=dg.AssetCheckSeverity.ERROR,
+        mend="This should be impossible: please report it, with the output of `mail-pipeline doctor --json`.",
+        rows=rows,
+        repeated=repeated,
     )
 
 

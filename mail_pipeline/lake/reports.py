@@ -1,5 +1,7 @@
 """The questions behind what people are told: status, plan, checks and overview."""
 
+from mail_pipeline.lake.queries import PACE
+
 MESSAGE_COPIES = """
 SELECT coalesce(sum(copies), 0)::BIGINT, count(*) FILTER (copies > 1)
 FROM (SELECT count(*) AS copies FROM all_messages GROUP BY grant_id, id)
@@ -105,11 +107,7 @@ REQUESTS_AND_MESSAGES = """
 SELECT (SELECT coalesce(sum(requests), 0)::BIGINT FROM mailboxes), (SELECT count(*) FROM messages)
 """
 
-PLANNED_MAILBOXES = """
-WITH pace AS (
-    SELECT provider, median(epoch(last_fetch - first_fetch) / (pages - 1)) AS seconds_per_page
-    FROM mailboxes WHERE state = 'complete' AND pass = 1 AND pages > 5 GROUP BY provider
-)
+PLANNED_MAILBOXES = f"""{PACE}
 SELECT partition_key, grant_id, provider, folder_name, state, expected, seconds_per_page, ids_seen, pages,
     quota_units, epoch(last_fetch - first_fetch)::BIGINT AS seconds,
     planned_messages, planned_pages, planned_units, planned_seconds

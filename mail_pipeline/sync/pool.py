@@ -65,7 +65,6 @@ class Task:
     ids_before: int = 0
     listing: Listing | None = None
     grant: GrantClient | None = None
-    told: Checkpoint | None = None
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """Note where it stands as its turn comes."""
