@@ -32,6 +32,7 @@ UNFINISHED = [
 _BACKFILLS_LOOKED_AT = 20
 _LISTING = ("messages", "contacts", "calendars", "events", "provider_threads")
 _LISTED = {dg.AssetKey(name) for name in _LISTING}
+_ACCOUNTS = {dg.AssetKey(name) for name in ("grants", "folders")}
 _JOBS = {"backfill", "mirror", *(f"list_{name}" for name in _LISTING)}
 
 _log = logging.getLogger(__name__)
@@ -99,14 +100,23 @@ def in_chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def listing_at_work(instance: dg.DagsterInstance) -> bool:
     """Tell whether a run or a backfill that lists mailboxes or accounts is queued or running."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    if any(run.job_name in _JOBS or _LISTED.intersection(run.asset_selection or ()) for run in runs):
+    if _run_at_work(instance, _JOBS, _LISTED):
         return True
     # Between its batches a backfill has no run, but its ranges are planned.
     return any(
         backfill.status.value in {"REQUESTED", "CANCELING", "FAILING"}
         for backfill in instance.get_backfills(limit=_BACKFILLS_LOOKED_AT)
     )
+
+
+def accounts_at_work(instance: dg.DagsterInstance) -> bool:
+    """Tell whether a run that lists grants or folders is queued or running."""
+    return _run_at_work(instance, {"refresh_accounts"}, _ACCOUNTS)
+
+
+def _run_at_work(instance: dg.DagsterInstance, jobs: set[str], assets: set[dg.AssetKey]) -> bool:
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return any(run.job_name in jobs or assets.intersection(run.asset_selection or ()) for run in runs)
 
 
 def contiguous_ranges(

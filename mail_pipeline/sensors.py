@@ -17,6 +17,7 @@ from mail_pipeline.partitions import (
     MAILBOXES_PER_RUN,
     PARTITIONS,
     PartitionChanges,
+    accounts_at_work,
     contiguous_ranges,
     in_chunks,
     listing_at_work,
@@ -45,7 +46,7 @@ _LISTENS = 4.0
 )
 def partition_keeper(
     context: dg.SensorEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
-) -> dg.SensorResult:
+) -> dg.SensorResult | dg.SkipReason:
     """Compare the partitions with the ledger and ask for what is missing."""
     settings = mail_pipeline.settings()
     ledger = read_ledger(settings.data)
@@ -53,6 +54,9 @@ def partition_keeper(
         partition_changes(context.instance, ledger, of=of, at_most=_CHANGED_PER_TICK // len(ALL_PARTITIONS))
         for of in ALL_PARTITIONS
     ]
+    if any(changes) and accounts_at_work(context.instance):
+        # Between its grants and their folders, the mailboxes of a grant would get their partitions far apart.
+        return dg.SkipReason("The accounts are being listed; the partitions follow when that has ended.")
     requests, said = _refresh_requests(settings, ledger)
     added, deleted = sum(len(each.add) for each in changes), sum(len(each.delete) for each in changes)
     return dg.SensorResult(

@@ -78,6 +78,26 @@ def test_partitions_appear_vanish_and_return_with_their_mailboxes(start, instanc
     assert set(keys_of(instance)) == set(keys)
 
 
+def test_mailboxes_of_a_grant_are_neighbours_also_where_a_tick_comes_between_grants_and_folders(
+    start, instance
+):
+    simulator = start(IMAP, IMAP)
+    listing = instance.create_run_for_job(
+        defs.resolve_job_def("refresh_accounts"), status=dg.DagsterRunStatus.STARTED
+    )
+    refresh_grants(Settings.from_env())
+    assert "accounts are being listed" in said(tick(instance, "partition_keeper"))
+    assert keys_of(instance) == []
+
+    refresh_folders(Settings.from_env())
+    instance.report_run_failed(listing)
+    tick(instance, "partition_keeper")
+
+    in_turn = [key.partition("/")[0] for key in keys_of(instance)]
+    assert len(in_turn) > len(set(in_turn)) == len(simulator.fleet) == 2
+    assert sorted(in_turn) in (in_turn, in_turn[::-1])
+
+
 def test_a_folder_that_is_deleted_takes_its_partition_along(start, instance, data):
     simulator = start(IMAP)
     [imap] = register(instance, simulator)
