@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from docs.reference.blocks import code, page, paragraph, table
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.table import Column, Table
+from mail_pipeline.marts.lineage import STATEMENTS, Source, column_sources
 
 _GONE_TOO = "all_"
 _COMMENTS = """SELECT column_name, comment FROM duckdb_columns()
@@ -45,12 +46,27 @@ def _kind(one: Table) -> str:
 def _described(one: Table) -> Iterator[str]:
     yield f"## {one.name}"
     yield f"{one.description} A {_kind(one)}."
-    yield _columns(one.columns)
+    yield _made(one) if one.name in STATEMENTS else _columns(one.columns)
     behind = TABLES.get(_GONE_TOO + one.name)
     if behind is not None and one.select is not None:
         known = set(one.column_names)
         yield f"The table `{behind.name}` has them all, gone ones too, and:"
         yield _columns([column for column in behind.columns if column.name not in known])
+
+
+def _made(one: Table) -> str:
+    sources = column_sources(one.name)
+    return table(
+        ("column", "type", "", "comes from"),
+        [
+            (f"`{each.name}`", f"`{each.type}`", each.description, _named(sources[each.name]))
+            for each in one.columns
+        ],
+    )
+
+
+def _named(sources: Iterable[Source]) -> str:
+    return ", ".join(f"`{parent}.{column}`" for parent, column in sources)
 
 
 def _columns(columns: Iterable[Column]) -> str:

@@ -10,6 +10,7 @@ from mail_pipeline.assets.live import message_updates, reconciliations
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.assets.tables import OWNERS, description, table_metadata
 from mail_pipeline.lake.mart_tables import FACTS, MART_VIEWS, MARTS
+from mail_pipeline.marts.lineage import column_sources
 from mail_pipeline.marts.refresh import MartReport, refresh_marts
 from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.marts.texts import refresh_texts
@@ -43,6 +44,7 @@ _LINEAGE = {
     "awaiting_them": ["thread_stats"],
 }
 """What a table or view is made from, besides mail."""
+_PARENTS = {"messages", "folders", *_LINEAGE}
 _FROM_MAIL = {"own_addresses", "message_facts", "correspondence", "attachment_types"}
 
 
@@ -84,7 +86,22 @@ def _refreshed(report: MartReport, table: str, seconds: float) -> dict[str, dg.M
         "messages_changed": dg.MetadataValue.int(report.messages),
         "grants_changed": dg.MetadataValue.int(report.grants),
         "seconds": dg.MetadataValue.float(round(seconds, 3)),
+        "dagster/column_lineage": dg.MetadataValue.column_lineage(_column_lineage(table)),
     }
+
+
+def _column_lineage(table: str) -> dg.TableColumnLineage:
+    """Return where the columns of a mart come from, as far as that is an asset: parts of mail are none."""
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(dg.AssetKey(asset), source)
+                for parent, source in sources
+                if (asset := parent.removeprefix("all_")) in _PARENTS
+            ]
+            for column, sources in column_sources(table).items()
+        }
+    )
 
 
 @dg.asset(

@@ -66,6 +66,9 @@ def test_a_run_tells_rows_and_what_has_changed(data, start, instance):
 
     facts = told("message_facts")
     assert facts.pop("seconds") > 0
+    lineage = facts.pop("dagster/column_lineage").deps_by_column
+    assert lineage["subject"] == [dg.TableColumnDep(dg.AssetKey("messages"), "subject")]
+    assert lineage["in_sent"] == [dg.TableColumnDep(dg.AssetKey("folders"), "role")]
     assert facts == {"dagster/row_count": 2, "rows_written": 2, "messages_changed": 2, "grants_changed": 1}
     assert told("replies")["dagster/row_count"] == 1
     assert (told("message_texts")["dagster/row_count"], told("message_texts")["converted"]) == (1, 1)

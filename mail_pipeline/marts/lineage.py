@@ -1,0 +1,64 @@
+"""Which columns a column of a mart is made from: read off the very statements that make it."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from sqlglot import exp, parse_one
+from sqlglot.lineage import lineage
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import build_scope
+
+from mail_pipeline.lake.mart_tables import MART_VIEWS
+from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.marts.tables import MARTS, OWN_ADDRESSES
+
+_DIALECT = "duckdb"
+_STATES = ("_new", "_now")
+"""What a refresh calls a mart while it is at work on it."""
+
+STATEMENTS = {
+    **{mart.name: mart.rows for mart in (OWN_ADDRESSES, *MARTS)},
+    **{view.name: view.select for view in MART_VIEWS if view.select is not None},
+}
+"""What makes the rows of each mart and of each view over them, in the order in which they are made."""
+
+Source = tuple[str, str]
+"""A table or view of the lake, and one of its columns."""
+
+
+@cache
+def column_sources(name: str) -> Mapping[str, tuple[Source, ...]]:
+    """Return, for each column of a mart or of a view over marts, the columns that its values come from.
+
+    Those of other tables and views of the lake, sorted; none for what only counts rows. What merely chooses
+    rows, as a join or a filter does, is not named, nor is a mart made later: what that held before says only
+    which rows of its own sources to look at.
+    """
+    query = parse_one(STATEMENTS[name], dialect=_DIALECT)
+    for table in query.find_all(exp.Table):
+        table.set("this", exp.to_identifier(_stored(table.name)))
+    known: dict[str, object] = {
+        table.name: {column.name: column.type for column in table.columns} for table in TABLES.values()
+    }
+    # Done once: for each column anew it would take most of the time.
+    qualified = qualify(query, schema=known, dialect=_DIALECT, validate_qualify_columns=False)
+    scope = build_scope(qualified)
+    order = list(STATEMENTS)
+    readable = TABLES.keys() - order[order.index(name) :]
+    found: dict[str, tuple[Source, ...]] = {}
+    for column in TABLES[name].column_names:
+        root = lineage(column, qualified, schema=known, scope=scope, dialect=_DIALECT, trim_selects=False)
+        leaves = ((node.source, node.name) for node in root.walk() if not node.downstream)
+        sources = {
+            (source.name, exp.to_column(label, dialect=_DIALECT).name)
+            for source, label in leaves
+            if isinstance(source, exp.Table) and source.name in readable
+        }
+        found[column] = tuple(sorted(sources))
+    return found
+
+
+def _stored(name: str) -> str:
+    for state in _STATES:
+        name = name.removesuffix(state)
+    return name

@@ -1,0 +1,51 @@
+"""Where the columns of the marts come from, as the statements say, is true and agrees with the graph."""
+
+import dagster as dg
+import pytest
+
+from mail_pipeline.definitions import defs
+from mail_pipeline.lake.mart_tables import FACTS, MART_VIEWS, MARTS
+from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.marts.lineage import STATEMENTS, column_sources
+
+
+def test_every_mart_and_every_view_over_them_has_its_lineage():
+    assert set(STATEMENTS) == {table.name for table in (*FACTS, *MARTS, *MART_VIEWS)}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_sources_are_columns_that_there_are(name: str):
+    found = column_sources(name)
+
+    assert tuple(found) == TABLES[name].column_names
+    for sources in found.values():
+        assert all(column in TABLES[table].column_names for table, column in sources)
+        assert name not in {table for table, _ in sources}
+
+
+@pytest.mark.parametrize(
+    ("column", "sources"),
+    [
+        ("message_facts.local_at", ["messages.date"]),
+        ("message_facts.in_sent", ["all_folders.role"]),
+        ("correspondence.name", ["message_participants.name"]),
+        ("daily_volume.bytes", ["message_facts.attachment_bytes", "message_facts.body_bytes"]),
+        ("replies.seconds", ["message_facts.date"]),
+        ("response_times.replies", []),
+        ("weekday_hours.weekday", ["daily_volume.day"]),
+        ("awaiting_us.days", ["thread_stats.waiting_since"]),
+    ],
+)
+def test_a_column_that_is_computed_names_what_it_is_computed_from(column: str, sources: list[str]):
+    table, _, name = column.partition(".")
+    assert [".".join(source) for source in column_sources(table)[name]] == sources
+
+
+def test_an_asset_stands_below_every_asset_its_columns_come_from():
+    graph = defs.resolve_asset_graph()
+    for name in STATEMENTS:
+        parents = {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys}
+        named = {table for sources in column_sources(name).values() for table, _ in sources}
+        assert named & set(STATEMENTS) <= parents, name
+        if named - set(STATEMENTS):
+            assert "messages" in parents, name
