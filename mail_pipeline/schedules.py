@@ -1,11 +1,13 @@
 """What runs by the clock. All on from the start, and to be seen and switched off under Automation."""
 
+from collections.abc import Callable, Collection
+
 import dagster as dg
 
 from mail_pipeline import jobs
 from mail_pipeline.config import BackfillConfig, ReconcileConfig
 from mail_pipeline.lake.connection import catalog_path
-from mail_pipeline.ledger import read_ledger
+from mail_pipeline.ledger import Ledger, read_ledger
 from mail_pipeline.partitions import (
     GRANT_PARTITIONS,
     MAILBOXES_PER_RUN,
@@ -53,47 +55,50 @@ def nightly_backfill(
     return [dg.RunRequest(tags=range_tags(keys)) for keys in ranges[:_RUNS_PER_NIGHT]]
 
 
-@dg.schedule(
-    job=jobs.mirror,
-    cron_schedule="30 1 * * *",
-    description="Lists contacts, calendars and events of grants where that was never done to its end.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+def _mirror_schedule(
+    name: str, cron: str, description: str, whose: Callable[[Ledger], Collection[str]], config: BackfillConfig
+) -> dg.ScheduleDefinition:
+    """Return a schedule that lists contacts, calendars and events in as few runs as cover those grants."""
+
+    @dg.schedule(
+        job=jobs.mirror,
+        name=name,
+        cron_schedule=cron,
+        description=description,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def evaluate(
+        context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        if listing_at_work(context.instance):
+            return dg.SkipReason("A backfill is at work; the next time takes what it leaves.")
+        wanted = whose(read_ledger(mail_pipeline.settings().data))
+        registered = context.instance.get_dynamic_partitions(GRANT_PARTITIONS)
+        ranges = list(contiguous_ranges(registered, wanted, longest=MAILBOXES_PER_RUN))
+        if not ranges:
+            return dg.SkipReason("Every account is listed.")
+        run_config = dg.RunConfig(ops=dict.fromkeys(("contacts", "calendars", "events"), config))
+        return [
+            dg.RunRequest(tags=range_tags(keys), run_config=run_config) for keys in ranges[:_RUNS_PER_NIGHT]
+        ]
+
+    return evaluate
+
+
+nightly_mirror = _mirror_schedule(
+    "nightly_mirror",
+    "30 1 * * *",
+    "Lists contacts, calendars and events of grants where that was never done to its end.",
+    whose=lambda ledger: ledger.unlisted,
+    config=BackfillConfig(),
 )
-def nightly_mirror(
-    context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
-) -> list[dg.RunRequest] | dg.SkipReason:
-    """Ask for as few runs as cover the grants that are not listed."""
-    ledger = read_ledger(mail_pipeline.settings().data)
-    return _mirror_runs(context, ledger.unlisted, BackfillConfig())
-
-
-@dg.schedule(
-    job=jobs.mirror,
-    cron_schedule="30 1 * * 6",
-    description="Lists all contacts, calendars and events again: what no notification told of is found.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+weekly_mirror = _mirror_schedule(
+    "weekly_mirror",
+    "30 1 * * 6",
+    "Lists all contacts, calendars and events again: what no notification told of is found.",
+    whose=lambda ledger: ledger.grants,
+    config=BackfillConfig(full_resync=True),
 )
-def weekly_mirror(
-    context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
-) -> list[dg.RunRequest] | dg.SkipReason:
-    """Ask for as few runs as cover all grants."""
-    ledger = read_ledger(mail_pipeline.settings().data)
-    return _mirror_runs(context, frozenset(ledger.grants), BackfillConfig(full_resync=True))
-
-
-def _mirror_runs(
-    context: dg.ScheduleEvaluationContext, wanted: frozenset[str], config: BackfillConfig
-) -> list[dg.RunRequest] | dg.SkipReason:
-    if listing_at_work(context.instance):
-        return dg.SkipReason("A backfill is at work; the next time takes what it leaves.")
-    registered = context.instance.get_dynamic_partitions(GRANT_PARTITIONS)
-    ranges = list(contiguous_ranges(registered, wanted, longest=MAILBOXES_PER_RUN))
-    if not ranges:
-        return dg.SkipReason("Every account is listed.")
-    run_config = dg.RunConfig(ops=dict.fromkeys(("contacts", "calendars", "events"), config))
-    return [dg.RunRequest(tags=range_tags(keys), run_config=run_config) for keys in ranges[:_RUNS_PER_NIGHT]]
-
-
 watch_webhooks_schedule = dg.ScheduleDefinition(
     name="watch_webhooks_every_5_minutes",
     job=jobs.watch_webhooks,

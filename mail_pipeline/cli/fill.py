@@ -1,18 +1,17 @@
 """A backfill through Dagster, as `backfill` and `demo` run it and tell of it."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 from rich.console import Console
 
+from mail_pipeline.cli.accounts import accounts_listed
 from mail_pipeline.cli.progress import FINAL, display
-from mail_pipeline.cli.terminal import counted, duration, explained, notes
+from mail_pipeline.cli.terminal import counted, duration, explained
 from mail_pipeline.cli.workplace import Workplace
 from mail_pipeline.lake import reports
 from mail_pipeline.lake.connection import connect
@@ -114,22 +113,11 @@ def fill(
     `place`. Raises StopRun for what stops everything.
     """
     # Dagster takes 2 CPU seconds to import, and most commands do without it.
-    import dagster as dg
-
     from mail_pipeline import launch
 
     begun = time.monotonic()
-    with ExitStack() as stack:
-        # A duplicate, since Dagster redirects standard error while a run goes on.
-        console = notes(stack.enter_context(os.fdopen(os.dup(2), "w")))
-        instance = stack.enter_context(dg.DagsterInstance.get())
-        if refresh:
-            console.print("Listing accounts and folders.")
-            launch.refresh_accounts(instance)
-        else:
-            launch.sync_partitions(instance, place.data)
+    with accounts_listed(place, refresh=refresh) as (console, instance), connect(place.data) as lake:
         check()
-        lake = stack.enter_context(connect(place.data))
         choice = choose([key for (key,) in lake.execute(reports.ACTIVE_PARTITION_KEYS).fetchall()])
         requests_before, _ = _counts(lake)
         with display(console, choice.keys) as shown:

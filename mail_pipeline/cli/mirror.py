@@ -1,20 +1,19 @@
 """`mail-pipeline mirror`: contacts, calendars and events, through the same Dagster assets and history."""
 
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from mail_pipeline.cli.accounts import accounts_listed
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
-from mail_pipeline.cli.terminal import duration, explained, notes, print_json, print_table, results
+from mail_pipeline.cli.terminal import duration, explained, print_json, print_table, results
 from mail_pipeline.cli.workplace import Workplace, find_workplace
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import connect
@@ -110,19 +109,9 @@ def mirror(
     The caller has entered `place`. Raises StopRun for what stops everything.
     """
     # Dagster takes 2 CPU seconds to import, and most commands do without it.
-    import dagster as dg
-
     from mail_pipeline import launch
 
-    with ExitStack() as stack:
-        # A duplicate, since Dagster redirects standard error while a run goes on.
-        console = notes(stack.enter_context(os.fdopen(os.dup(2), "w")))
-        instance = stack.enter_context(dg.DagsterInstance.get())
-        if refresh:
-            console.print("Listing accounts and folders.")
-            launch.refresh_accounts(instance)
-        else:
-            launch.sync_partitions(instance, place.data)
+    with accounts_listed(place, refresh=refresh) as (console, instance):
         if not grants:
             with connect(place.data) as lake:
                 grants = [grant for (grant,) in lake.execute(queries.ACTIVE_GRANTS).fetchall()]

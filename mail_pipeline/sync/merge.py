@@ -1,16 +1,16 @@
-"""What an observation does to a message: the rules that make the order of arrival irrelevant.
+"""What an observation does to a record, be it a message or an event: the rules by which order is irrelevant.
 
-A `MessageState` is what is known of one message. It takes in observations in any order, any number of
+A `RecordState` is what is known of one record. It takes in observations in any order, any number of
 times, and always ends as if they had come in the order of their times:
 
 - each field has its own time, and the newest observation that carries the field wins it;
 - a field an observation does not carry is left alone: absent is not empty;
-- a deletion holds until a newer observation shows the message again;
+- a deletion holds until a newer observation shows the record again;
 - a whole folder list replaces the folders, a folder pass adds or takes away its one folder; two whole lists
   of one second are united.
 
 Times are whole unix seconds of the provider's clock. Two observations of one second that disagree are
-settled the same way in every order, and named in `disputed`, so that the caller can fetch the message.
+settled the same way in every order, and named in `disputed`, so that the caller can fetch the record.
 """
 
 import json
@@ -20,10 +20,10 @@ from typing import Any
 
 @dataclass(slots=True)
 class Observation:
-    """Some fields of a message, as of a time.
+    """Some fields of a record, as of a time.
 
     `fields` has the API's names and read values. Where `folder` is given the observation is one folder's
-    own listing: it tells of that folder and not of the others. With `gone` it says that the message no longer
+    own listing: it tells of that folder and not of the others. With `gone` it says that the record no longer
     exists, and nothing else.
     """
 
@@ -37,21 +37,21 @@ class Observation:
 
 
 @dataclass(slots=True)
-class MessageState:
-    """What is known of one message, and as of when."""
+class RecordState:
+    """What is known of one record, and as of when."""
 
     id: str
     fields: dict[str, Any] = field(default_factory=dict)
     times: dict[str, int] = field(default_factory=dict)
     observed_at: int = 0
-    """Time of the newest observation that showed the message."""
+    """Time of the newest observation that showed the record."""
     folder_times: dict[str, int] = field(default_factory=dict)
     """Folders seen by folder passes, at a positive time; folders whose pass missed it, at a negative one."""
     deleted_at: int | None = None
     disputed: set[str] = field(default_factory=set)
 
     @classmethod
-    def first(cls, observation: Observation) -> "MessageState":
+    def first(cls, observation: Observation) -> "RecordState":
         """Return what is known after the first observation; the same as `observe` on an empty state."""
         folder_times = {} if observation.folder is None else {observation.folder: observation.at}
         return cls(

@@ -24,7 +24,7 @@ from mail_pipeline.subset.fields import KINDS
 from mail_pipeline.subset.folders import Standing
 from mail_pipeline.sync.checkpoints import COMPLETE, MESSAGES, checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.leases import Leases
-from mail_pipeline.sync.merge import MessageState
+from mail_pipeline.sync.merge import RecordState
 from mail_pipeline.sync.position import narrower
 from mail_pipeline.sync.rows import ROLES, arrow_table
 from mail_pipeline.sync.scopes import Scope, Scopes
@@ -155,7 +155,7 @@ class _Remover:
             return False
         return self._scope.holds(row["folders"] or (), row["date"])
 
-    def _narrow(self, state: MessageState) -> bool:
+    def _narrow(self, state: RecordState) -> bool:
         """Take out of what is known of a message what is not wanted; tell whether there was any."""
         subset, before = self._scope.subset, (dict(state.fields), dict(state.folder_times))
         for name in [name for name in state.fields if not subset.keeps("message", name)]:

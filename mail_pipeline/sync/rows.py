@@ -9,7 +9,7 @@ import pyarrow as pa
 from mail_pipeline.addresses import canonical
 from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.schema import TABLES
-from mail_pipeline.sync.merge import MessageState
+from mail_pipeline.sync.merge import RecordState
 from mail_pipeline.sync.records import Body
 
 ROLES = ("from", "to", "cc", "bcc", "reply_to")
@@ -37,7 +37,7 @@ class MessageRows:
         """Start without rows."""
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
 
-    def add(self, grant_id: str, state: MessageState, parts: Iterable[str] = PARTS) -> None:
+    def add(self, grant_id: str, state: RecordState, parts: Iterable[str] = PARTS) -> None:
         """Add the message's row, and its rows in the tables named by `parts`."""
         self._rows["all_messages"].append(_message_row(grant_id, state))
         for part in parts:
@@ -76,7 +76,7 @@ def part_keys(part: str, messages: Iterable[Key]) -> pa.Table:
     return keys(messages, id_column="id" if part == "message_bodies" else "message_id")
 
 
-def read_states(messages: pa.Table, participants: pa.Table, attachments: pa.Table) -> dict[Key, MessageState]:
+def read_states(messages: pa.Table, participants: pa.Table, attachments: pa.Table) -> dict[Key, RecordState]:
     """Return what the lake knows of messages.
 
     A body comes back as its likeness, without its text.
@@ -106,7 +106,7 @@ _ATTACHMENT_FIELDS = (
 )
 
 
-def _message_row(grant_id: str, state: MessageState) -> tuple[Any, ...]:
+def _message_row(grant_id: str, state: RecordState) -> tuple[Any, ...]:
     fields = state.fields
     senders = fields.get("from")
     name, address = senders[0] if senders else (None, None)
@@ -147,7 +147,7 @@ def _remains(fields: dict[str, Any]) -> str | None:
     return json.dumps(known, ensure_ascii=False) if known else None
 
 
-def _field_times(state: MessageState, observed_at: int) -> str | None:
+def _field_times(state: RecordState, observed_at: int) -> str | None:
     times = state.times
     exceptions: dict[str, int | None] = {name: None for name in STANDARD if name not in times}
     exceptions.update({name: at for name, at in times.items() if at != observed_at})
@@ -156,8 +156,8 @@ def _field_times(state: MessageState, observed_at: int) -> str | None:
     return json.dumps(exceptions, sort_keys=True) if exceptions else None
 
 
-def _state(row: dict[str, Any]) -> MessageState:
-    state = MessageState(row["id"])
+def _state(row: dict[str, Any]) -> RecordState:
+    state = RecordState(row["id"])
     fields = state.fields
     for name in ("thread_id", "subject", "snippet", "unread", "starred"):
         fields[name] = row[name]
@@ -182,12 +182,12 @@ def _state(row: dict[str, Any]) -> MessageState:
     return state
 
 
-def _body_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+def _body_rows(grant_id: str, state: RecordState) -> list[tuple[Any, ...]]:
     body = state.fields.get("body")
     return [] if body is None or body.data is None else [(grant_id, state.id, body.data)]
 
 
-def _participant_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+def _participant_rows(grant_id: str, state: RecordState) -> list[tuple[Any, ...]]:
     if state.deleted:
         return []
     return [
@@ -197,11 +197,11 @@ def _participant_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...
     ]
 
 
-def _folder_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+def _folder_rows(grant_id: str, state: RecordState) -> list[tuple[Any, ...]]:
     return [] if state.deleted else [(grant_id, state.id, folder) for folder in state.folders]
 
 
-def _attachment_rows(grant_id: str, state: MessageState) -> list[tuple[Any, ...]]:
+def _attachment_rows(grant_id: str, state: RecordState) -> list[tuple[Any, ...]]:
     if state.deleted:
         return []
     return [

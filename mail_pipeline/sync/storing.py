@@ -7,7 +7,7 @@ from mail_pipeline.lake import queries
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.fetches import Fetch, disputes
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation, RecordState
 from mail_pipeline.sync.rows import PARTS, ROLES, Key, MessageRows, keys, part_keys, read_states
 
 
@@ -27,12 +27,12 @@ class MessageStore:
 
     def add(self, grant_id: str, observations: Iterable[Observation]) -> int:
         """Store messages that the lake surely does not hold; return how many these are."""
-        states: dict[str, MessageState] = {}
+        states: dict[str, RecordState] = {}
         for observation in observations:
             if observation.id in states:
                 states[observation.id].observe(observation)
             else:
-                states[observation.id] = MessageState.first(observation)
+                states[observation.id] = RecordState.first(observation)
         for state in states.values():
             self._add(grant_id, state, PARTS)
         return len(states)
@@ -50,7 +50,7 @@ class MessageStore:
         for grant_id, found in observations.items():
             for observation in found:
                 key = (grant_id, observation.id)
-                states.setdefault(key, MessageState(observation.id)).observe(observation)
+                states.setdefault(key, RecordState(observation.id)).observe(observation)
         self._replace(states, before)
         return wanted - before.keys()
 
@@ -93,7 +93,7 @@ class MessageStore:
             state.miss(folder_id, at)
         self._replace(states, before)
 
-    def rewrite(self, messages: Collection[Key], change: Callable[[MessageState], bool]) -> int:
+    def rewrite(self, messages: Collection[Key], change: Callable[[RecordState], bool]) -> int:
         """Change what is known of messages; `change` tells whether it did. Return how many were changed."""
         states = self._states(messages) if messages else {}
         before = {key: _likeness(state) for key, state in states.items()}
@@ -117,7 +117,7 @@ class MessageStore:
             self._transaction.append(table, rows)
         self._rows = MessageRows()
 
-    def _states(self, messages: Collection[Key]) -> dict[Key, MessageState]:
+    def _states(self, messages: Collection[Key]) -> dict[Key, RecordState]:
         by_id = keys(messages, id_column="id")
         found = self._transaction.matching("all_messages", by_id)
         if not found.num_rows:
@@ -129,7 +129,7 @@ class MessageStore:
             self._transaction.matching("attachments", by_message),
         )
 
-    def _replace(self, states: Mapping[Key, MessageState], before: Mapping[Key, dict[str, Any]]) -> None:
+    def _replace(self, states: Mapping[Key, RecordState], before: Mapping[Key, dict[str, Any]]) -> None:
         outdated: dict[str, list[Key]] = {part: [] for part in PARTS}
         for key, state in states.items():
             known = before.get(key)
@@ -144,13 +144,13 @@ class MessageStore:
         for part, messages in outdated.items():
             self._transaction.delete(part, part_keys(part, messages))
 
-    def _add(self, grant_id: str, state: MessageState, parts: Iterable[str]) -> None:
+    def _add(self, grant_id: str, state: RecordState, parts: Iterable[str]) -> None:
         self._rows.add(grant_id, state, parts)
         if state.disputed:
             self.disputed.append((grant_id, state.id, max(state.observed_at, state.deleted_at or 0)))
 
 
-def _likeness(state: MessageState) -> dict[str, Any]:
+def _likeness(state: RecordState) -> dict[str, Any]:
     """Return, for each table of parts, what tells whether its rows of this message have changed."""
     fields = {} if state.deleted else state.fields
     return {

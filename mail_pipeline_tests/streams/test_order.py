@@ -15,7 +15,7 @@ from mail_pipeline.sync.beside import store_beside
 from mail_pipeline.sync.checkpoints import LISTING, Checkpoint
 from mail_pipeline.sync.committer import Committer, Write
 from mail_pipeline.sync.leases import Leases
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation, RecordState
 from mail_pipeline.sync.streams import RECORD_STREAMS, RecordStream
 from mail_pipeline_tests.live.envelopes import NOW, apply_offline, envelope, know, land
 from mail_pipeline_tests.live.test_order import in_parts, kind_of
@@ -210,12 +210,12 @@ def contents(lake: Lake, stream: RecordStream) -> dict[str, dict[str, list[str]]
 def assert_as_the_rules_say(
     lake: Lake, stream: RecordStream, histories: Mapping[str, Iterable[Fact]]
 ) -> None:
-    """Hold the records against what `MessageState`, which knows no tables, makes of the order of times."""
-    states: dict[tuple[str, ...], MessageState] = {}
+    """Hold the records against what `RecordState`, which knows no tables, makes of the order of times."""
+    states: dict[tuple[str, ...], RecordState] = {}
     for grant_id, history in histories.items():
         for each in in_order(stream, history):
             key = grant_id, each.within, each.id
-            states.setdefault(key, MessageState(each.id)).observe(each)
+            states.setdefault(key, RecordState(each.id)).observe(each)
     rows = lake.table("SELECT * FROM query_table(?)", [stream.layout.table.name]).to_pylist()
     assert len(rows) == len(states)
     for row in rows:

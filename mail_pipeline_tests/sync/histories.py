@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation, RecordState
 from mail_pipeline.sync.records import Body
 
 texts = st.one_of(
@@ -65,7 +65,7 @@ def observations(identity: str, times: st.SearchStrategy[int]) -> st.SearchStrat
     )
 
 
-def known(state: MessageState) -> dict[str, Any]:
+def known(state: RecordState) -> dict[str, Any]:
     """Return what a state says, for comparing, apart from how it keeps its folders.
 
     NaN equals NaN here, and 1 is not True.
@@ -82,6 +82,6 @@ def known(state: MessageState) -> dict[str, Any]:
     }
 
 
-def observe(state: MessageState, observation: Observation) -> None:
+def observe(state: RecordState, observation: Observation) -> None:
     """Take in an observation that will be used again."""
     state.observe(copy.deepcopy(observation))

@@ -21,7 +21,7 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import COMPLETE, LISTING, Checkpoint, newest_checkpoints
 from mail_pipeline.sync.committer import WAITING_AT_MOST, Committer, Write
 from mail_pipeline.sync.leases import LeaseLost, Leases
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation, RecordState
 from mail_pipeline.sync.records import Body, DeadLetter
 from mail_pipeline.sync.rows import PARTS, MessageRows
 from mail_pipeline.sync.seen import SeenIds
@@ -220,9 +220,9 @@ def test_any_order_and_grouping_of_pages_ends_in_equal_tables(
 
 
 def contents_of(history: Sequence[Observation]) -> dict[str, list[str]]:
-    states: dict[str, MessageState] = {}
+    states: dict[str, RecordState] = {}
     for each in copy.deepcopy(history):
-        states.setdefault(each.id, MessageState(each.id)).observe(each)
+        states.setdefault(each.id, RecordState(each.id)).observe(each)
     rows = MessageRows()
     for state in states.values():
         rows.add("any", state)

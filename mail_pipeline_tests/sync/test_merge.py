@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation, RecordState
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Delete:
 Event = Observation | Miss | Delete
 
 
-def take_in(state: MessageState, event: Event) -> None:
+def take_in(state: RecordState, event: Event) -> None:
     if isinstance(event, Miss):
         state.miss(event.folder, event.at)
     elif isinstance(event, Delete):
@@ -41,8 +41,8 @@ def take_in(state: MessageState, event: Event) -> None:
         state.observe(copy.deepcopy(event))
 
 
-def after(events: Iterable[Event]) -> MessageState:
-    state = MessageState("m")
+def after(events: Iterable[Event]) -> RecordState:
+    state = RecordState("m")
     for event in events:
         take_in(state, event)
     return state
@@ -83,7 +83,7 @@ def shown_as_json(fields: dict[str, Any]) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in fields.items() if name != "folders"}
 
 
-def known(state: MessageState) -> dict[str, Any]:
+def known(state: RecordState) -> dict[str, Any]:
     return {
         "fields": shown_as_json(state.fields),
         "times": state.times,
@@ -259,4 +259,4 @@ def test_a_disagreement_within_a_second_is_named_until_a_newer_observation_settl
 
 def test_the_first_observation_is_taken_in_as_any_other() -> None:
     for observation in (page(3, subject="x", folders=["A"]), in_folder("A", 3, subject="x")):
-        assert MessageState.first(copy.deepcopy(observation)) == after([observation])
+        assert RecordState.first(copy.deepcopy(observation)) == after([observation])

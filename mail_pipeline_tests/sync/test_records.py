@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mail_pipeline.nylas.pages import decode
-from mail_pipeline.sync.merge import MessageState
+from mail_pipeline.sync.merge import RecordState
 from mail_pipeline.sync.records import (
     Body,
     DeadLetter,
@@ -312,7 +312,7 @@ def test_what_was_read_fits_the_tables(page: list[Any], folder: str | None) -> N
     observations, dead = read_messages(page, at=5, folder=folder)
     rows = MessageRows()
     for observation in observations:
-        rows.add("g", MessageState.first(observation))
+        rows.add("g", RecordState.first(observation))
 
     tables = rows.tables()
     assert tables["all_messages"]["id"].to_pylist() == [each.id for each in observations]

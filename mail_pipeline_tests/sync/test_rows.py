@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation, RecordState
 from mail_pipeline.sync.records import Body
 from mail_pipeline.sync.rows import PARTS, MessageRows, read_states
 from mail_pipeline_tests.sync.histories import folder_ids, known, observations, observe, texts
@@ -29,8 +29,8 @@ class Story:
     misses: list[tuple[str, int]] = field(default_factory=list)
     deleted_at: int | None = None
 
-    def begin(self) -> MessageState:
-        state = MessageState(self.id)
+    def begin(self) -> RecordState:
+        state = RecordState(self.id)
         for observation in self.before:
             observe(state, observation)
         for folder, at in self.misses:
@@ -39,7 +39,7 @@ class Story:
             state.delete(self.deleted_at)
         return state
 
-    def go_on(self, state: MessageState) -> MessageState:
+    def go_on(self, state: RecordState) -> RecordState:
         for observation in self.after:
             observe(state, observation)
         return state
@@ -61,14 +61,14 @@ def stories(identity: str) -> st.SearchStrategy[Story]:
     )
 
 
-def tables_of(states: list[MessageState]) -> Tables:
+def tables_of(states: list[RecordState]) -> Tables:
     rows = MessageRows()
     for state in states:
         rows.add("g", state)
     return rows.tables()
 
 
-def read(tables: Tables) -> dict[str, MessageState]:
+def read(tables: Tables) -> dict[str, RecordState]:
     found = read_states(tables["all_messages"], tables["message_participants"], tables["attachments"])
     assert {grant_id for grant_id, _ in found} <= {"g"}
     return {identity: state for (_, identity), state in found.items()}
@@ -111,7 +111,7 @@ def stored_and_read_back(lake: Lake, tables: Tables) -> Tables:
 
 
 def row(**fields: Any) -> dict[str, Any]:
-    state = MessageState("m")
+    state = RecordState("m")
     state.observe(Observation("m", 7, fields))
     found: dict[str, Any] = tables_of([state])["all_messages"].to_pylist()[0]
     return found
@@ -119,7 +119,7 @@ def row(**fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("text", ["", "\0", "plain", "a\0b", "Zoë \U0001d578 \ufeff\u200b", "x" * 100_000])
 def test_a_body_is_kept_byte_for_byte(lake: Lake, data: Path, text: str) -> None:
-    state = MessageState("m")
+    state = RecordState("m")
     state.observe(Observation("m", 7, {"body": Body.of(text)}))
     with lake.transaction() as transaction:
         for name, rows in tables_of([state]).items():
@@ -136,7 +136,7 @@ def test_no_body_yet_is_not_an_empty_body() -> None:
 
 def test_absent_null_and_empty_lists_stay_apart() -> None:
     def back(**fields: Any) -> dict[str, Any]:
-        state = MessageState("m")
+        state = RecordState("m")
         state.observe(Observation("m", 7, fields))
         return read(tables_of([state]))["m"].fields
 
@@ -164,7 +164,7 @@ def test_the_first_sender_stands_in_the_messages_row() -> None:
     ],
 )
 def test_addresses_can_be_grouped_by(address: str | None, canonical: str | None, domain: str | None) -> None:
-    state = MessageState("m")
+    state = RecordState("m")
     state.observe(Observation("m", 7, {"to": [("n", address)]}))
     found = tables_of([state])["message_participants"].to_pylist()[0]
 
@@ -192,7 +192,7 @@ def test_fields_without_a_column_are_kept_together() -> None:
 
 
 def test_a_deleted_message_keeps_its_row_and_leaves_the_view(lake: Lake) -> None:
-    gone, back = MessageState("gone"), MessageState("back")
+    gone, back = RecordState("gone"), RecordState("back")
     for state in (gone, back):
         state.observe(Observation(state.id, 7, {"subject": "x"}))
         state.delete(8)
@@ -213,8 +213,8 @@ def test_a_deleted_message_keeps_its_row_and_leaves_the_view(lake: Lake) -> None
         lambda state: state.observe(Observation("m", 5, {"folders": ["Sent"]})),
     ],
 )
-def test_folder_rows_are_the_folders_it_is_in(change: Callable[[MessageState], None]) -> None:
-    state = MessageState("m")
+def test_folder_rows_are_the_folders_it_is_in(change: Callable[[RecordState], None]) -> None:
+    state = RecordState("m")
     state.observe(Observation("m", 1, {"folders": ["INBOX", "Work"]}))
     change(state)
     tables = tables_of([state])

@@ -12,7 +12,7 @@ from mail_pipeline.lake.table import Table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.fetches import DISPUTED, MISSING, Fetch
-from mail_pipeline.sync.merge import MessageState, Observation
+from mail_pipeline.sync.merge import Observation, RecordState
 from mail_pipeline.sync.rows import arrow_table
 
 Key = tuple[str, ...]
@@ -97,7 +97,7 @@ class RecordStore:
         for grant_id, found in observations.items():
             for observation in found:
                 key = self.key(grant_id, observation)
-                states.setdefault(key, MessageState(observation.id)).observe(observation)
+                states.setdefault(key, RecordState(observation.id)).observe(observation)
         outdated: dict[str, list[Key]] = {part.table: [] for part in self._layout.parts}
         for key in wanted:
             for table in self._add(key, states[key], before.get(key, {})):
@@ -162,20 +162,20 @@ class RecordStore:
             {name: array(column, pa.string()) for name, column in zip(columns, values, strict=True)}
         )
 
-    def _states(self, wanted: Collection[tuple[str, str]]) -> dict[Key, MessageState]:
+    def _states(self, wanted: Collection[tuple[str, str]]) -> dict[Key, RecordState]:
         """Return what is known of records of these grants and ids, whatever their calendars."""
         found = self._transaction.matching(
             self._layout.table.name, self._keys(wanted, ("grant_id", "id"))
         ).to_pylist()
         return {tuple(row[name] for name in self._layout.key_columns): _state(row) for row in found}
 
-    def _parts(self, state: MessageState) -> dict[str, list[tuple[Any, ...]]]:
+    def _parts(self, state: RecordState) -> dict[str, list[tuple[Any, ...]]]:
         if state.deleted:
             return {part.table: [] for part in self._layout.parts}
         return {part.table: list(part.rows(state.fields)) for part in self._layout.parts}
 
     def _add(
-        self, key: Key, state: MessageState, before: Mapping[str, list[tuple[Any, ...]]]
+        self, key: Key, state: RecordState, before: Mapping[str, list[tuple[Any, ...]]]
     ) -> Iterator[str]:
         """Gather a record's rows; yield the tables of parts whose rows of it are outdated."""
         self._rows.setdefault(self._layout.table.name, []).append((*key, *self._row(state)))
@@ -188,7 +188,7 @@ class RecordStore:
         if state.disputed:
             self._ask(key, DISPUTED, max(state.observed_at, state.deleted_at or 0) + 1)
 
-    def _doubt(self, states: Mapping[Key, MessageState]) -> None:
+    def _doubt(self, states: Mapping[Key, RecordState]) -> None:
         if not self._layout.within:
             return
         for (grant_id, within, identity), state in states.items():
@@ -202,7 +202,7 @@ class RecordStore:
         within = key[1] if self._layout.within else None
         self.fetches.append(Fetch(self._layout.kind, key[0], key[-1], reason, within, not_before))
 
-    def _row(self, state: MessageState) -> tuple[Any, ...]:
+    def _row(self, state: RecordState) -> tuple[Any, ...]:
         fields, values = state.fields, []
         columns = self._layout.table.columns
         for column in columns[len(self._layout.key_columns) : -len(_STATE_COLUMNS)]:
@@ -226,8 +226,8 @@ class RecordStore:
 _STATE_COLUMNS = ("record", "observed_at", "field_times", "deleted_at")
 
 
-def _state(row: Mapping[str, Any]) -> MessageState:
-    state = MessageState(row["id"], json.loads(row["record"]))
+def _state(row: Mapping[str, Any]) -> RecordState:
+    state = RecordState(row["id"], json.loads(row["record"]))
     state.observed_at = int(row["observed_at"].timestamp())
     times = json.loads(row["field_times"] or "{}")
     undone = times.pop(_DELETED, None)
