@@ -1,6 +1,6 @@
 -- Which messages have a word in their subject?
 -- `$word` in any case and anywhere; for words in bodies see `mail-pipeline search`.
-SELECT date, direction, sender, subject, thread_id
+SELECT date, direction, sender, subject
 FROM message_facts
 WHERE contains(lower(subject), lower($word))
-ORDER BY date DESC, message_id LIMIT 50
+ORDER BY date DESC, sender, subject LIMIT 50
