@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.connection import catalog_path
@@ -40,8 +41,9 @@ _EXPIRE = "CALL ducklake_expire_snapshots('lake', older_than => now() - $age::IN
 _CLEAN_UP = "CALL ducklake_cleanup_old_files('lake', older_than => now() - $age::INTERVAL)"
 _ORPHANS = "CALL ducklake_delete_orphaned_files('lake', older_than => now() - $age::INTERVAL)"
 _FORGET_EXTREMES = "UPDATE ducklake_table_column_stats SET min_value = NULL, max_value = NULL"
-_FILES_OF = "SELECT file_count FROM ducklake_table_info('lake') WHERE table_name = ?"
-_FILE_COUNT = "SELECT table_name, file_count, file_size_bytes FROM ducklake_table_info('lake')"
+_FILES = """
+SELECT table_name, file_count, delete_file_count > 0, file_size_bytes FROM ducklake_table_info('lake')
+"""
 
 
 @dataclass(slots=True)
@@ -61,15 +63,15 @@ def tidy(lake: Lake, *, bodies: bool = False) -> None:
 
     Bodies are left to `upkeep` unless asked for: few queries read them, and they are most of the bytes.
     """
-    for table in schema.STORED:
-        if bodies or table.name != "message_bodies":
-            _merge(lake, table.name, SMALL_BYTES)
+    for table, files in _files(lake).items():
+        # A transaction that finds nothing to merge costs as much as one that does.
+        if files.number > 1 and (bodies or table != "message_bodies"):
+            _merge(lake, table, SMALL_BYTES)
 
 
 def tidy_after(lake: Lake, table: str, files: int) -> bool:
     """Tidy, bodies too, where a table that every commit appends to has so many files; tell whether it had."""
-    (count,) = lake.column(_FILES_OF, [table])
-    if count < files:
+    if _files(lake)[table].number < files:
         return False
     tidy(lake, bodies=True)
     return True
@@ -83,18 +85,18 @@ def upkeep(lake: Lake, *, keep: timedelta = timedelta(days=7)) -> UpkeepReport:
     report = UpkeepReport()
     with lake.transaction() as transaction:
         report.checkpoints_dropped = transaction.change("checkpoints", _SUPERSEDED)[0][0]
-    for table in schema.STORED:
-        with lake.transaction() as transaction:
-            share = _DELETED_SHARE_OF_MARTS if table in MART_TABLES else _DELETED_SHARE
-            transaction.change(table.name, _REWRITE, {"table": table.name, "share": share})
-        while _merge(lake, table.name, MEDIUM_BYTES):
+    for table, files in _files(lake).items():
+        if files.with_deleted:
+            share = _DELETED_SHARE_OF_MARTS if schema.TABLES[table] in MART_TABLES else _DELETED_SHARE
+            _rewrite(lake, table, share)
+        while files.number > 1 and _merge(lake, table, MEDIUM_BYTES):
             continue
     report.snapshots_expired = len(lake.call(_EXPIRE, {"age": keep}))
     for statement in (_CLEAN_UP, _ORPHANS):
         report.files_removed += len(lake.call(statement, {"age": _SAFE_AGE}))
-    for name, files, size in lake.call(_FILE_COUNT):
-        report.files[name] = files
-        report.size_bytes += size
+    after = _files(lake)
+    report.files = {table: files.number for table, files in after.items()}
+    report.size_bytes = sum(files.size_bytes for files in after.values())
     return report
 
 
@@ -103,10 +105,10 @@ def purge(lake: Lake) -> None:
 
     Nobody can look back any more, and a query under way may lose its files.
     """
-    for table in schema.STORED:
-        with lake.transaction() as transaction:
-            # Rows deleted from a file lie in it until it is written anew.
-            transaction.change(table.name, _REWRITE, {"table": table.name, "share": 0.0})
+    for table, files in _files(lake).items():
+        # Rows deleted from a file lie in it until it is written anew.
+        if files.with_deleted:
+            _rewrite(lake, table, 0.0)
     lake.call(_EXPIRE, {"age": timedelta()})
     for statement in (_CLEAN_UP, _ORPHANS):
         lake.call(statement, {"age": timedelta()})
@@ -116,6 +118,24 @@ def purge(lake: Lake) -> None:
             catalog.execute(_FORGET_EXTREMES)
         # Its free pages hold what was in it.
         catalog.execute("VACUUM")
+
+
+class _Files(NamedTuple):
+    """The Parquet files of a table."""
+
+    number: int
+    with_deleted: bool
+    """Whether rows of some are deleted."""
+    size_bytes: int
+
+
+def _files(lake: Lake) -> dict[str, _Files]:
+    return {table: _Files(*told) for table, *told in lake.call(_FILES) if table in schema.TABLES}
+
+
+def _rewrite(lake: Lake, table: str, share: float) -> None:
+    with lake.transaction() as transaction:
+        transaction.change(table, _REWRITE, {"table": table, "share": share})
 
 
 def _merge(lake: Lake, table: str, below: int) -> int:
