@@ -39,6 +39,7 @@ __all__ = [
     "MirrorOutcome",
     "check_tables",
     "refresh_accounts",
+    "refresh_marts",
     "run_backfill",
     "run_mirror",
     "sync_partitions",
@@ -96,6 +97,12 @@ def refresh_accounts(instance: dg.DagsterInstance) -> None:
 def check_tables(instance: dg.DagsterInstance) -> None:
     """Evaluate all asset checks in a run of the job `check_tables`. Raises as `refresh_accounts` does."""
     _run_whole(instance, "check_tables")
+
+
+def refresh_marts(instance: dg.DagsterInstance) -> None:
+    """Bring the marts up to the mail, then the overview, in a run each. Raises as `refresh_accounts` does."""
+    for job in ("refresh_marts", "refresh_overview"):
+        _run_whole(instance, job)
 
 
 def run_backfill(

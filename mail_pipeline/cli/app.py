@@ -16,6 +16,7 @@ _COMMANDS = (
     "plan",
     "backfill",
     "mirror",
+    "marts",
     "apply",
     "reconcile",
     "attachments",

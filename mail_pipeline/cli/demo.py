@@ -50,6 +50,9 @@ def command(headless: bool, host: str, port: int, seed: int, as_json: bool) -> N
                 url = None if headless else _ui(stack, children, home, host, port)
                 filled = fill(place, lambda active: Choice(tuple(active)), check=children.check)
                 _tell(place, filled, as_json=as_json)
+                if filled.messages and not filled.cancelled:
+                    notes().print("\nNow the tables for analysts.")
+                    _make_marts()
                 if url is not None and not filled.cancelled:
                     notes().print("\nNow contacts, calendars and events (iCloud gives half a year at once).")
                     mirror(place, (), STREAMS, refresh=False)
@@ -80,6 +83,16 @@ def _ui(stack: ExitStack, children: Children, home: Path, host: str, port: int) 
         return None
     notes().print(f"The Dagster UI starts: {url}")
     return url
+
+
+def _make_marts() -> None:
+    # The daemon would come to it within minutes; whoever opens the notebook now is not to find it empty.
+    import dagster as dg
+
+    from mail_pipeline import launch
+
+    with dg.DagsterInstance.get() as instance:
+        launch.refresh_marts(instance)
 
 
 def _tell(place: Workplace, filled: Filled, *, as_json: bool) -> None:

@@ -50,6 +50,7 @@ def test_mailboxes_fill_while_the_ui_runs_and_ctrl_c_leaves_nothing_behind(demo:
         if f"The Dagster UI is up: {url}" not in told:
             lines_until(process.stderr, f"The Dagster UI is up: {url}")
 
+        facts = demo.run("sql", "SELECT count(*) AS n FROM message_facts", "--json")
         partitions = requests.post(f"{url}/graphql", json={"query": PARTITIONS}, timeout=60).json()
         taken = demo.run("up", "--simulate")
         family = psutil.Process(process.pid).children(recursive=True)
@@ -70,6 +71,8 @@ def test_mailboxes_fill_while_the_ui_runs_and_ctrl_c_leaves_nothing_behind(demo:
     assert said["data"] == str(demo.cwd / "data" / "demo")
     assert len(said["answers"]["Messages per mailbox"]) == 6
 
+    # A notebook that is opened now finds something to plot.
+    assert json.loads(facts.stdout)[0]["n"] > 9_000
     stats = partitions["data"]["assetNodeOrError"]["partitionStats"]
     assert stats["numFailed"] == 0
     assert stats["numMaterialized"] == said["mailboxes"]["complete"]
