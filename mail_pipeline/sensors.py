@@ -92,16 +92,19 @@ def _refresh_requests(settings: Settings, ledger: Ledger) -> tuple[list[dg.RunRe
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for check_tables once a backfill has come to rest.",
 )
-def table_checker(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Have the checks evaluated after the newest materialization, not during a backfill."""
+def table_checker(
+    context: dg.SensorEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+) -> dg.SensorResult | dg.SkipReason:
+    """Have the checks evaluated after the newest materialization or failure, not during a backfill."""
     newest = context.instance.get_latest_materialization_event(messages.key)
-    if newest is None or context.cursor == str(newest.timestamp):
+    incomplete = len(read_ledger(mail_pipeline.settings().data).incomplete)
+    # A mailbox that fails where nothing else was listed materializes nothing.
+    standing = f"{newest.timestamp if newest else 0}-{incomplete}"
+    if newest is None or context.cursor == standing:
         return dg.SkipReason("Nothing new since the last checks.")
     if listing_at_work(context.instance):
         return dg.SkipReason("A backfill is at work.")
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"check-{newest.timestamp}")], cursor=str(newest.timestamp)
-    )
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"check-{standing}")], cursor=standing)
 
 
 @dg.sensor(

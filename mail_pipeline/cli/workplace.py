@@ -48,9 +48,9 @@ class Workplace:
         return replace(self, settings=settings, simulated=True)
 
     def for_reading(self) -> "Workplace":
-        """Return the place whose lake people mean: the demo's, where that is the only one."""
+        """Return the place whose lake people mean: without a key the demo's, where that is the only one."""
         demo = _demo(self.data)
-        if catalog_path(self.data).exists() or not catalog_path(demo).exists():
+        if self.settings.api_key or catalog_path(self.data).exists() or not catalog_path(demo).exists():
             return self
         return replace(self, settings=replace(self.settings, data=demo))
 

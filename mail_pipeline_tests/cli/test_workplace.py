@@ -100,6 +100,15 @@ def test_simulated_mail_never_lies_where_real_mail_does(project: Path, monkeypat
     assert place.settings.api_uri == "http://127.0.0.1:1"
 
 
+def test_with_a_key_nobody_is_shown_the_demo_for_their_own_mail(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_lake(project / "data" / "demo")
+    monkeypatch.setenv("NYLAS_API_KEY", "real")
+
+    assert find_workplace().for_reading().data == project / "data"
+
+
 def test_without_a_lake_of_its_own_the_demos_is_read(project: Path):
     assert find_workplace().for_reading().data == project / "data"
 

@@ -1,17 +1,21 @@
 """The sensors, tick by tick."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from mail_pipeline.definitions import defs
+from mail_pipeline.lake.writer import Lake
 from mail_pipeline.partitions import ALL_PARTITIONS, PARTITIONS
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.sensors import SENSORS
 from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import MailboxSpec
 from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
+from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows
 
 from .running import keys_of, register
 
@@ -21,7 +25,7 @@ IMAP = MailboxSpec("imap", messages=5, user_folders=0)
 
 def tick(instance: dg.DagsterInstance, name: str, cursor: str | None = None) -> dg.SensorResult:
     """Evaluate a sensor as the daemon would, and do what it asks of the partitions."""
-    resources = {"mail_pipeline": MailPipelineResource()} if name == "partition_keeper" else {}
+    resources = {"mail_pipeline": MailPipelineResource()}
     with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
         result = defs.resolve_sensor_def(name)(context)
     if isinstance(result, dg.SkipReason):
@@ -164,6 +168,25 @@ def test_checks_are_asked_for_once_after_each_backfill_that_has_come_to_rest(ins
     assert len(run_keys(asked)) == 1
     assert asked.cursor
     assert not run_keys(tick(instance, "table_checker", asked.cursor))
+
+
+def test_checks_are_asked_for_after_a_backfill_in_which_nothing_got_through(start, instance, data):
+    register(instance, start(GOOGLE))
+    [mailbox] = keys_of(instance)
+    instance.report_runless_asset_event(dg.AssetMaterialization("messages", partition=mailbox))
+    complete = Checkpoint(partition_key=mailbox, grant_id=mailbox, state="complete", version=1)
+    store_checkpoint(data, complete)
+    checked = tick(instance, "table_checker")
+    assert said(tick(instance, "table_checker", checked.cursor)) == "Nothing new since the last checks."
+
+    store_checkpoint(data, replace(complete, state="failed", version=2))
+
+    assert len(run_keys(tick(instance, "table_checker", checked.cursor))) == 1
+
+
+def store_checkpoint(data: Path, checkpoint: Checkpoint) -> None:
+    with Lake(data) as lake, lake.transaction() as transaction:
+        transaction.append("checkpoints", checkpoint_rows([checkpoint]))
 
 
 def test_all_sensors_are_on_from_the_start():
