@@ -41,7 +41,7 @@ def mailboxes_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) ->
     """Name the mailboxes that are not complete."""
     missing = _rows(mail_pipeline, reports.INCOMPLETE_MAILBOXES)
     return _found(
-        f"{len(missing):,} mailboxes are not complete",
+        f"Mailboxes not complete: {len(missing):,}",
         passed=not missing,
         mend="`mail-pipeline backfill --all`, or the failed and missing partitions of `messages` in the UI.",
         incomplete=len(missing),
@@ -57,7 +57,7 @@ def streams_complete(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> d
     """Name the lists that have not come to their end."""
     missing = _rows(mail_pipeline, reports.INCOMPLETE_STREAMS)
     return _found(
-        f"{len(missing):,} lists of contacts, calendars or events are not complete",
+        f"Lists of contacts, calendars or events not complete: {len(missing):,}",
         passed=not missing,
         mend="`mail-pipeline mirror --all`",
         incomplete=len(missing),
@@ -104,7 +104,7 @@ def no_gaps(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCh
         for cause, grant_id, began, ended in gaps
     ]
     return _found(
-        f"{len(gaps):,} gaps are not repaired",
+        f"Gaps not repaired: {len(gaps):,}",
         passed=not gaps,
         mend="`mail-pipeline reconcile`, or the job reconcile, once a gap has ended. While one lasts, "
         "`mail-pipeline webhook status` says what is wrong.",

@@ -83,6 +83,7 @@ def command(
                         "stream": stream,
                         "grant": word.grant_id,
                         "state": word.state,
+                        "listed": word.ids_seen,
                         "records": word.messages,
                         "reason": word.reason,
                         "next_step": word.next_step,
@@ -146,9 +147,10 @@ def _tell(console: Console, outcome: "MirrorOutcome") -> None:
     print_table(
         console,
         "",
-        ["stream", "grant", "provider", "state", "records"],
+        ["stream", "grant", "provider", "state", "listed", "new"],
         [
-            (stream, word.grant_id, word.provider, word.state, word.messages)
+            # What notifications brought before is listed, and not new.
+            (stream, word.grant_id, word.provider, word.state, word.ids_seen, word.messages)
             for stream, word in outcome.grants
         ],
     )

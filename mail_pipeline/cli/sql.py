@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 import duckdb
-import orjson
 
 from mail_pipeline.asking import connect
 from mail_pipeline.cli.options import debug_option
-from mail_pipeline.cli.terminal import json_value
+from mail_pipeline.cli.terminal import as_json
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.errors import StopRun
 
@@ -70,7 +69,7 @@ def _json(relation: duckdb.DuckDBPyRelation) -> None:
     separator = "["
     for row in _rows(relation):
         record = dict(zip(relation.columns, row, strict=True))
-        click.echo(separator + orjson.dumps(record, default=json_value).decode(), nl=False)
+        click.echo(separator + as_json(record), nl=False)
         separator = ",\n"
     click.echo("]" if separator != "[" else "[]")
 

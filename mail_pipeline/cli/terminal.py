@@ -1,7 +1,9 @@
 """What people see: consoles, tables, numbers."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, time
 from decimal import Decimal
 from typing import IO, Any
 
@@ -29,12 +31,22 @@ def notes(screen: IO[str] | None = None) -> Console:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object as one line; times in RFC 3339."""
-    click.echo(orjson.dumps(value, default=json_value).decode())
+    click.echo(as_json(value))
 
 
-def json_value(value: object) -> float | str:
-    """Return what stands in JSON for a value it has no type for."""
-    return float(value) if isinstance(value, Decimal) else str(value)
+def as_json(value: object) -> str:
+    """Return a value as JSON in one line; what JSON has no type for becomes a number or a text."""
+    try:
+        return orjson.dumps(value, default=_json_value).decode()
+    except orjson.JSONEncodeError:
+        # A whole number of more than 64 bits, as a sum in DuckDB is, or a map that is not keyed by text.
+        return json.dumps(value, default=_json_value, ensure_ascii=False)
+
+
+def _json_value(value: object) -> float | str:
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.isoformat() if isinstance(value, (date, time)) else str(value)
 
 
 def print_table(
