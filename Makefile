@@ -49,7 +49,7 @@ docs: install
 
 # The pictures in docs/images, from a real browser and the notebooks. Takes minutes.
 screenshots: install
-	@RENEW_IMAGES=1 $(BIN)/pytest mail_pipeline_tests/ui mail_pipeline_tests/notebooks
+	@RENEW_IMAGES=1 MAIL_PIPELINE_TEST_DEEP=1 $(BIN)/pytest mail_pipeline_tests/ui mail_pipeline_tests/notebooks
 
 notebook: install
 	@$(BIN)/jupyter lab notebooks/tour.ipynb

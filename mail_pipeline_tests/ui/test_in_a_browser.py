@@ -67,7 +67,6 @@ def test_the_graph_leads_from_grants_over_folders_to_messages(page: Page, take_p
     expect(graph.card("grants")).to_contain_text("Materialized")
     expect(graph.card("folders")).to_contain_text("Materialized")
     expect(graph.card("messages")).to_contain_text(re.compile(r"[1-9]\d* partitions"))
-    take_picture("graph")
 
     arrows = {
         (parent.to_user_string(), node.key.to_user_string())
@@ -80,6 +79,7 @@ def test_the_graph_leads_from_grants_over_folders_to_messages(page: Page, take_p
         group: {asset for asset, of in ASSETS.items() if of == group} for group in set(ASSETS.values())
     }
     assert graph.comes_to_show(arrows, members)
+    take_picture("graph")
 
 
 def test_what_a_backfill_can_be_told_is_described_where_it_is_set(partitions: Partitions, take_picture: Take):
