@@ -1,6 +1,5 @@
 """DuckDB connections to the lake: the writer's, and the one people query with."""
 
-import importlib.util
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,15 +8,13 @@ import duckdb
 
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.disk import disk_errors
+from mail_pipeline.lake.extensions import EXTENSIONS, extension_file, is_as_installed
 
 CATALOG = "lake"
 """Name under which the lake is attached."""
 
-_EXTENSIONS = ("ducklake", "sqlite_scanner")
 _BUSY_TIMEOUT_MS = 30_000
 _READY = "SELECT version FROM schema_versions LIMIT 0"
-_verified: set[tuple[str, int, int, int]] = set()
-"""Files of extensions, as they were when this process checked their signatures."""
 
 
 def catalog_path(data: Path) -> Path:
@@ -55,23 +52,23 @@ def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
 
 
 def open_duckdb() -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB with the lake's extensions, from their wheels, signatures checked."""
-    files = [_extension_file(name) for name in _EXTENSIONS]
-    marks = {_mark(file) for file in files}
-    # To check 70 MB takes 0.2 CPU seconds, most of what opening takes: once in a process is enough.
-    known = marks <= _verified
+    """Open an in-memory DuckDB with the lake's extensions, from their wheels and nowhere else.
+
+    DuckDB checks the signature of an extension that is not, byte for byte, what its wheel brought.
+    """
+    files = {name: extension_file(name) for name in EXTENSIONS}
+    trusted = all(is_as_installed(name, file) for name, file in files.items())
     connection = duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "allow_unsigned_extensions": str(known).lower(),
+            "allow_unsigned_extensions": str(trusted).lower(),
         }
     )
-    for file in files:
+    for file in files.values():
         connection.load_extension(str(file))
     # DuckDB lets nobody switch it on again.
     connection.execute("SET allow_unsigned_extensions = false")
-    _verified.update(marks)
     connection.execute("SET TimeZone = 'UTC'")
     # In a notebook without ipywidgets the bar is off, and even switching it off is refused.
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
@@ -108,21 +105,6 @@ def _no_lake(folder: Path) -> StopRun:
 
 def _quoted(path: Path) -> str:
     return str(path.resolve()).replace("'", "''")
-
-
-def _extension_file(name: str) -> Path:
-    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
-    if spec is None or spec.origin is None:
-        raise StopRun(
-            f"The wheel of DuckDB's extension {name} is not installed",
-            next_step=f"Install duckdb-extension-{name.replace('_', '-')}=={duckdb.__version__}.",
-        )
-    return Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
-
-
-def _mark(file: Path) -> tuple[str, int, int, int]:
-    status = file.stat()
-    return str(file), status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def data_folder(data: str | Path | None) -> Path:

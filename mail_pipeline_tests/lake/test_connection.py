@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +12,7 @@ from mail_pipeline import asking
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import connection
 from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.extensions import EXTENSIONS, extension_file, is_as_installed
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline_tests.lake.letters import letters
 
@@ -53,23 +56,44 @@ def test_nothing_is_ever_downloaded(data: Path):
     assert values == [(False,), (False,), (False,)]
 
 
-def test_an_extension_is_checked_by_each_process_and_again_once_its_file_has_changed(
+def test_an_extension_that_is_not_its_wheels_own_has_its_signature_checked(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def copied(name: str) -> Path:
         return tmp_path / f"{name}.duckdb_extension"
 
-    for name in connection._EXTENSIONS:
-        shutil.copy(connection._extension_file(name), copied(name))
-    monkeypatch.setattr(connection, "_extension_file", copied)
-    for _ in range(2):
-        connect(data).close()
+    for name in EXTENSIONS:
+        shutil.copy(extension_file(name), copied(name))
+        assert is_as_installed(name, extension_file(name))
+        assert not is_as_installed(name, copied(name))
+    monkeypatch.setattr(connection, "extension_file", copied)
+    connect(data).close()
     with copied("ducklake").open("r+b") as extension:
         extension.seek(-1_000, os.SEEK_END)
         extension.write(b"something else")
 
     with pytest.raises(duckdb.Error, match="signature"):
         connect(data)
+
+
+def test_a_file_of_a_wheel_that_was_changed_is_not_trusted_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "package" / "ducklake.duckdb_extension"
+    file.parent.mkdir()
+    shutil.copy(extension_file("ducklake"), file)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).rstrip(b"=").decode()
+    wheel = tmp_path / "duckdb_extension_ducklake-1.dist-info"
+    wheel.mkdir()
+    (wheel / "METADATA").write_text("Name: duckdb-extension-ducklake\nVersion: 1\n")
+    (wheel / "RECORD").write_text(f"package/{file.name},sha256={digest},{file.stat().st_size}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert is_as_installed("ducklake", file)
+
+    with file.open("r+b") as extension:
+        extension.write(b"something else")
+
+    assert not is_as_installed("ducklake", file)
 
 
 def test_no_other_extension_can_be_loaded_unsigned(data: Path):
