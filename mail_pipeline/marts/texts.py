@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.lock import WriteLock
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
@@ -52,11 +53,12 @@ class TextReport:
 def refresh_texts(data: Path) -> TextReport:
     """Convert the bodies of a data folder that have no text yet, or an outdated one.
 
-    Memory is bounded, and a batch that is stored is not converted again after a crash. Raises as the
-    lake does.
+    Memory is bounded, and a batch that is stored is not converted again after a crash. Two at once take
+    turns. Raises as the lake does, and RetryLater where another takes longer than ten minutes.
     """
     report = TextReport()
-    with Lake(data) as lake, connect(data) as reader:
+    # Else both would convert, and store, what neither finds stored.
+    with Lake(data) as lake, WriteLock(data / "lake" / "texts.lock").held(), connect(data) as reader:
         gone = reader.execute(_GONE).to_arrow_table()
         if gone.num_rows:
             with lake.transaction() as transaction:
@@ -64,10 +66,10 @@ def refresh_texts(data: Path) -> TextReport:
         report.removed = gone.num_rows
         reader.execute(_STALE, {"converter": CONVERTER})
         for batch in _bodies(reader):
+            known, made = batch.filter(batch["known"]), _texts(batch)
             with lake.transaction() as transaction:
-                known = batch.filter(batch["known"])
                 transaction.delete("message_texts", known.select(["grant_id", "message_id"]))
-                transaction.append("message_texts", _texts(batch))
+                transaction.append("message_texts", made)
             report.converted += batch.num_rows
         tidy_after(lake, "message_texts", _TIDY_FILES)
         (report.rows,) = lake.column("SELECT count(*) FROM message_texts")

@@ -1,10 +1,13 @@
 """Bodies as text: what was written, apart from what is quoted, and only once."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.marts import texts
-from mail_pipeline.marts.plain import CONVERTER, plain
+from mail_pipeline.marts.plain import CONVERTER, Plain, plain
 from mail_pipeline.marts.texts import refresh_texts
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline_tests.marts.mail import asked, message, store
@@ -90,3 +93,30 @@ def test_only_what_has_no_text_of_its_body_is_converted(lake: Lake, monkeypatch:
     monkeypatch.setattr(texts, "CONVERTER", "another")
     assert refresh_texts(lake.data).converted == 4
     assert asked(lake, "SELECT DISTINCT converter FROM message_texts") == [("another",)]
+
+
+def test_two_refreshes_at_once_convert_each_body_once(lake: Lake, monkeypatch: pytest.MonkeyPatch):
+    store(lake, *(message(f"m{number}", body=f"<p>Text {number}</p>") for number in range(3)))
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def held(body: str) -> Plain:
+        begun.set()
+        assert goes_on.wait(60)
+        return plain(body)
+
+    with ThreadPoolExecutor(2) as pool:
+        monkeypatch.setattr(texts, "plain", held)
+        first = pool.submit(refresh_texts, lake.data)
+        assert begun.wait(60)
+        monkeypatch.setattr(texts, "plain", plain)
+        second = pool.submit(refresh_texts, lake.data)
+        # Time to be through with it all, were it not for the first.
+        wait([second], timeout=1)
+        goes_on.set()
+        assert first.result().converted + second.result().converted == 3
+
+    assert asked(lake, "SELECT message_id, count(*) FROM message_texts GROUP BY ALL ORDER BY ALL") == [
+        ("m0", 1),
+        ("m1", 1),
+        ("m2", 1),
+    ]
