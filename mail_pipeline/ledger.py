@@ -9,6 +9,7 @@ from mail_pipeline.inbox.landing import Landing
 from mail_pipeline.lake import queries, reports
 from mail_pipeline.lake.connection import catalog_path, connect
 from mail_pipeline.settings import Settings
+from mail_pipeline.sync.checkpoints import FAILED, PAUSED
 from mail_pipeline.sync.plan import thread_cost
 
 
@@ -21,6 +22,8 @@ class Ledger:
 
     active: tuple[str, ...] = ()
     incomplete: frozenset[str] = frozenset()
+    stopped: frozenset[str] = frozenset()
+    """Those that failed, or wait for a provider."""
     whole: frozenset[str] = frozenset()
     """Complete down to the first message, so that a backfill has nothing to do there."""
     refreshed_at: datetime | None = None
@@ -42,6 +45,7 @@ def read_ledger(data: Path) -> Ledger:
     return Ledger(
         active=tuple(key for key, _, _ in rows),
         incomplete=frozenset(key for key, state, _ in rows if state != "complete"),
+        stopped=frozenset(key for key, state, _ in rows if state in {FAILED, PAUSED}),
         whole=frozenset(key for key, state, since in rows if state == "complete" and since is None),
         refreshed_at=refreshed[0] if refreshed else None,
         grants=tuple(grants),

@@ -49,12 +49,13 @@ def partition_keeper(
 ) -> dg.SensorResult | dg.SkipReason:
     """Compare the partitions with the ledger and ask for what is missing."""
     settings = mail_pipeline.settings()
+    listing = accounts_at_work(context.instance)
     ledger = read_ledger(settings.data)
     changes = [
         partition_changes(context.instance, ledger, of=of, at_most=_CHANGED_PER_TICK // len(ALL_PARTITIONS))
         for of in ALL_PARTITIONS
     ]
-    if any(changes) and accounts_at_work(context.instance):
+    if any(changes) and (listing or accounts_at_work(context.instance)):
         # Between its grants and their folders, the mailboxes of a grant would get their partitions far apart.
         return dg.SkipReason("The accounts are being listed; the partitions follow when that has ended.")
     requests, said = _refresh_requests(settings, ledger)
@@ -97,14 +98,15 @@ def table_checker(
 ) -> dg.SensorResult | dg.SkipReason:
     """Have the checks evaluated after the newest materialization or failure, not during a backfill."""
     newest = context.instance.get_latest_materialization_event(messages.key)
-    incomplete = len(read_ledger(mail_pipeline.settings().data).incomplete)
+    stopped = len(read_ledger(mail_pipeline.settings().data).stopped)
     # A mailbox that fails where nothing else was listed materializes nothing.
-    standing = f"{newest.timestamp if newest else 0}-{incomplete}"
-    if newest is None or context.cursor == standing:
+    standing = f"{newest.timestamp if newest else 0}-{stopped}"
+    if context.cursor == standing or (newest is None and not stopped):
         return dg.SkipReason("Nothing new since the last checks.")
     if listing_at_work(context.instance):
         return dg.SkipReason("A backfill is at work.")
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"check-{standing}")], cursor=standing)
+    # Without a key: what stood so before may stand so again, and a key lets but one run through for ever.
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=standing)
 
 
 @dg.sensor(

@@ -147,9 +147,9 @@ def _tell(console: Console, outcome: "MirrorOutcome") -> None:
     print_table(
         console,
         "",
-        ["stream", "grant", "provider", "state", "listed", "new"],
+        ["stream", "grant", "provider", "state", "listed", "stored first"],
         [
-            # What notifications brought before is listed, and not new.
+            # What notifications brought before is listed, and was not stored first by a list.
             (stream, word.grant_id, word.provider, word.state, word.ids_seen, word.messages)
             for stream, word in outcome.grants
         ],

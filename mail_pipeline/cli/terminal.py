@@ -1,6 +1,7 @@
 """What people see: consoles, tables, numbers."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time
@@ -40,7 +41,19 @@ def as_json(value: object) -> str:
         return orjson.dumps(value, default=_json_value).decode()
     except orjson.JSONEncodeError:
         # A whole number of more than 64 bits, as a sum in DuckDB is, or a map that is not keyed by text.
-        return json.dumps(value, default=_json_value, ensure_ascii=False)
+        return json.dumps(_with_text_keys(value), default=_json_value, ensure_ascii=False)
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, str) else str(_json_value(key)): _with_text_keys(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_with_text_keys(each) for each in value]
+    # JSON has no name for these.
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json_value(value: object) -> float | str:

@@ -13,8 +13,8 @@ from mail_pipeline.errors import StopRun
 EXTENSIONS = ("ducklake", "sqlite_scanner")
 
 _Mark = tuple[str, int, int, int]
-_checked: set[_Mark] = set()
-"""Files as they were when this process found them to be their wheels' own."""
+_checked: dict[_Mark, bool] = {}
+"""Of each file that this process has looked at, as it was then: is it its wheel's own?"""
 
 
 def extension_file(name: str) -> Path:
@@ -36,9 +36,10 @@ def is_as_installed(name: str, file: Path) -> bool:
     file has changed.
     """
     mark = _mark(file)
-    if mark not in _checked and _digest(file) == _digest_in_wheel(name, file):
-        _checked.add(mark)
-    return mark in _checked
+    if mark not in _checked:
+        expected = _digest_in_wheel(name, file)
+        _checked[mark] = expected is not None and _digest(file) == expected
+    return _checked[mark]
 
 
 def _digest_in_wheel(name: str, file: Path) -> str | None:
@@ -46,7 +47,7 @@ def _digest_in_wheel(name: str, file: Path) -> str | None:
         installed = distribution(_wheel(name)).files or ()
     except PackageNotFoundError:
         return None
-    hashes = (each.hash for each in installed if Path(str(each.locate())) == file)
+    hashes = (each.hash for each in installed if Path(str(each.locate())).resolve() == file.resolve())
     return next((each.value for each in hashes if each is not None and each.mode == "sha256"), None)
 
 

@@ -42,7 +42,8 @@ _CLEAN_UP = "CALL ducklake_cleanup_old_files('lake', older_than => now() - $age:
 _ORPHANS = "CALL ducklake_delete_orphaned_files('lake', older_than => now() - $age::INTERVAL)"
 _FORGET_EXTREMES = "UPDATE ducklake_table_column_stats SET min_value = NULL, max_value = NULL"
 _FILES = """
-SELECT table_name, file_count, delete_file_count > 0, file_size_bytes FROM ducklake_table_info('lake')
+SELECT table_name, file_count AS number, delete_file_count > 0 AS with_deleted, file_size_bytes AS size_bytes
+FROM ducklake_table_info('lake')
 """
 
 
@@ -130,7 +131,8 @@ class _Files(NamedTuple):
 
 
 def _files(lake: Lake) -> dict[str, _Files]:
-    return {table: _Files(*told) for table, *told in lake.call(_FILES) if table in schema.TABLES}
+    rows = lake.table(_FILES).to_pylist()
+    return {name: _Files(**row) for row in rows if (name := row.pop("table_name")) in schema.TABLES}
 
 
 def _rewrite(lake: Lake, table: str, share: float) -> None:

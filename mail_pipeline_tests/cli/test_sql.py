@@ -51,14 +51,20 @@ def test_json_has_numbers_times_and_lists_of_its_own_kind(filled: Cli):
 
 def test_json_has_sums_of_any_size_and_maps_of_any_key(filled: Cli):
     query = (
-        "SELECT sum(18446744073709551615::UBIGINT) AS large, MAP {1: 'one'} AS named, "
+        "SELECT sum(18446744073709551615::UBIGINT) AS large, MAP {DATE '2026-01-02': 'one'} AS named, "
+        "'nan'::DOUBLE AS none, "
         "TIMESTAMPTZ '2026-01-02 03:04:05+00' AS at FROM range(3)"
     )
 
     result = filled.invoke("sql", query, "--json")
 
     assert json.loads(result.stdout) == [
-        {"large": 3 * 18446744073709551615, "named": {"1": "one"}, "at": "2026-01-02T03:04:05+00:00"}
+        {
+            "large": 3 * 18446744073709551615,
+            "named": {"2026-01-02": "one"},
+            "none": None,
+            "at": "2026-01-02T03:04:05+00:00",
+        }
     ]
 
 

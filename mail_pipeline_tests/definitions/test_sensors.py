@@ -1,7 +1,6 @@
 """The sensors, tick by tick."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -170,18 +169,22 @@ def test_checks_are_asked_for_once_after_each_backfill_that_has_come_to_rest(ins
     assert not run_keys(tick(instance, "table_checker", asked.cursor))
 
 
-def test_checks_are_asked_for_after_a_backfill_in_which_nothing_got_through(start, instance, data):
+def test_checks_are_asked_for_when_a_mailbox_fails_and_once_more_when_none_does(start, instance, data):
     register(instance, start(GOOGLE))
     [mailbox] = keys_of(instance)
-    instance.report_runless_asset_event(dg.AssetMaterialization("messages", partition=mailbox))
-    complete = Checkpoint(partition_key=mailbox, grant_id=mailbox, state="complete", version=1)
-    store_checkpoint(data, complete)
-    checked = tick(instance, "table_checker")
-    assert said(tick(instance, "table_checker", checked.cursor)) == "Nothing new since the last checks."
-
-    store_checkpoint(data, replace(complete, state="failed", version=2))
-
-    assert len(run_keys(tick(instance, "table_checker", checked.cursor))) == 1
+    assert not run_keys(tick(instance, "table_checker"))
+    cursor = None
+    for version, state in enumerate(["failed", "complete", "failed"], 1):
+        store_checkpoint(
+            data, Checkpoint(partition_key=mailbox, grant_id=mailbox, state=state, version=version)
+        )
+        if state == "complete":
+            instance.report_runless_asset_event(dg.AssetMaterialization("messages", partition=mailbox))
+        asked = tick(instance, "table_checker", cursor)
+        # A key would let what stood so before not be checked again.
+        assert run_keys(asked) == [None]
+        cursor = asked.cursor
+        assert said(tick(instance, "table_checker", cursor)) == "Nothing new since the last checks."
 
 
 def store_checkpoint(data: Path, checkpoint: Checkpoint) -> None:
