@@ -28,7 +28,8 @@ with Lake(pathlib.Path(sys.argv[1])) as lake:
 """
 _IDLE = ("imports", "open lake")
 _PAGE = 200
-_ENVIRONMENT = {"MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0"}
+_ENVIRONMENT = {"MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0", "OPENBLAS_NUM_THREADS": "1"}
+"""No pause between pages, like the recipe; and as `mail-pipeline` sets it for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def measure(messages: int, rounds: int, folder: Path | None = None) -> list[Figu
 
 def _run(case: str, one: str, four: str, data: str) -> Usage:
     if case == "imports":
-        return measured([sys.executable, "-c", "import benchmarks.engine"])
+        return measured([sys.executable, "-c", "import benchmarks.engine"], environment=_ENVIRONMENT)
     if case == "floor":
         return run("benchmarks.floor", one)
     if case == "recipe":
@@ -74,7 +75,7 @@ def _run(case: str, one: str, four: str, data: str) -> Usage:
     address = four if "four" in case else one
     keys = run("benchmarks.accounts", address, data).answer
     if case == "open lake":
-        return measured([sys.executable, "-c", _OPEN_LAKE, data])
+        return measured([sys.executable, "-c", _OPEN_LAKE, data], environment=_ENVIRONMENT)
     return run("benchmarks.engine", address, data, *keys, environment=_ENVIRONMENT)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import traceback
 from typing import IO, Any
 
@@ -64,6 +65,9 @@ class _Commands(click.Group):
         return command if isinstance(command, click.Command) else None
 
     def invoke(self, ctx: click.Context) -> Any:
+        # Else numpy starts threads for algebra that nobody here does, and they spin: 0.1 CPU seconds in every
+        # command, and in every process of Dagster that one starts.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):

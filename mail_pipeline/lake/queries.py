@@ -24,17 +24,19 @@ GROUP BY g.id HAVING count(l.stream) = 0 OR NOT bool_and(l.state IN ('complete',
 """Grants whose account beside the mail was never listed, or not to its end."""
 
 PACE = """
-WITH pace AS (
+WITH ledger AS MATERIALIZED (
+    FROM mailboxes
+), pace AS (
     SELECT provider, median(epoch(last_fetch - first_fetch) / (pages - 1)) AS seconds_per_page
-    FROM mailboxes WHERE state = 'complete' AND pass = 1 AND pages > 5 GROUP BY provider
+    FROM ledger WHERE state = 'complete' AND pass = 1 AND pages > 5 GROUP BY provider
 )
 """
-"""How long a page of each provider has taken so far."""
+"""The mailboxes, read once, and how long a page of each provider has taken so far."""
 
 MAILBOXES = f"""{PACE}
-SELECT partition_key, grant_id, provider, folder_id, folder_name, reported, active, state, expected,
-    seconds_per_page
-FROM mailboxes SEMI JOIN wanted USING (partition_key) LEFT JOIN pace USING (provider)
+SELECT partition_key, grant_id, provider, folder_id, folder_name, reported, active, state, updated_at,
+    expected, seconds_per_page
+FROM ledger SEMI JOIN wanted USING (partition_key) LEFT JOIN pace USING (provider)
 """
 """The mailboxes whose partition keys are in the table `wanted`."""
 

@@ -111,7 +111,7 @@ PLANNED_MAILBOXES = f"""{PACE}
 SELECT partition_key, grant_id, provider, folder_name, state, expected, seconds_per_page, ids_seen, pages,
     quota_units, epoch(last_fetch - first_fetch)::BIGINT AS seconds,
     planned_messages, planned_pages, planned_units, planned_seconds
-FROM mailboxes LEFT JOIN pace USING (provider)
+FROM ledger LEFT JOIN pace USING (provider)
 WHERE active AND ($grant::VARCHAR IS NULL OR grant_id = $grant)
 """
 """What is expected of each mailbox, what was when its list began, and what it took so far."""

@@ -17,7 +17,7 @@ from mail_pipeline.nylas.connections import BreakableAdapter
 from mail_pipeline.nylas.errors import KeyRejected, NotNylas
 from mail_pipeline.nylas.pacing import Limits
 
-_READ_BYTES = 2**20
+_READ_BYTES = 2**18
 _AGENT = f"mail-pipeline/{version('mail-pipeline')}"
 
 

@@ -82,7 +82,8 @@ def _sort(
 
 def _standing(lake: Lake, wanted: list[str], found: Mapping[str, dict[str, Any]]) -> dict[str, Checkpoint]:
     """Return where each mailbox stands; one never listed, or gone and returned, stands at its top."""
-    stored = newest_checkpoints(lake, wanted)
+    begun = [key for key in wanted if key not in found or found[key]["updated_at"] is not None]
+    stored = newest_checkpoints(lake, begun)
     standing = {}
     for key in wanted:
         row = found.get(key)

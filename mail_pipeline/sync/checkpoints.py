@@ -88,6 +88,8 @@ def checkpoint_rows(checkpoints: Iterable[Checkpoint]) -> pa.Table:
 def newest_checkpoints(lake: Lake, partition_keys: Iterable[str]) -> dict[str, Checkpoint]:
     """Return the newest checkpoint of each of these partitions that has one."""
     wanted = text_table("partition_key", partition_keys)
+    if not wanted.num_rows:
+        return {}
     found = lake.table(queries.NEWEST_CHECKPOINTS, wanted=wanted)
     found = found.rename_columns(["round" if name == "pass" else name for name in found.column_names])
     checkpoints = (

@@ -8,8 +8,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,7 +33,7 @@ _GROUP_AT_MOST = 16
 _TIDY_GROUPS = 64
 _TIDY_PAGES = 128
 """What a merge of small files holds in memory grows with the pages that lie in them."""
-WAITING_AT_MOST = 24
+WAITING_AT_MOST = 32
 """Pages fetched and not yet stored, in the whole process: what a crash costs, and bounded memory."""
 
 
@@ -171,7 +172,8 @@ class Committer:
     def _commit(self, group: Sequence[Write]) -> list[Checkpoint | BaseException]:
         standing: dict[str, Checkpoint] = {}
         with self._lake.transaction() as transaction:
-            outcomes = [self._refusal(write) for write in group]
+            fences = self._fences(group)
+            outcomes = [self._refusal(write, fences) for write in group]
             accepted = [write for write, refusal in zip(group, outcomes, strict=True) if refusal is None]
             self._beside.look(transaction)
             stores: dict[Stream, Store] = {}
@@ -193,8 +195,7 @@ class Committer:
                     continue
                 key = write.partition_key
                 checkpoint = standing.get(key, self._standing[key])
-                fence = self._leases.check(self._lease(write))
-                checkpoint = _advanced(checkpoint, write, new[id(write)], fence)
+                checkpoint = _advanced(checkpoint, write, new[id(write)], fences[self._lease(write)])
                 if write.ends_pass:
                     stores[self._streams[key]].end_pass(checkpoint)
                 standing[key] = outcomes[position] = checkpoint
@@ -205,14 +206,18 @@ class Committer:
         self._standing.update(standing)
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def _refusal(self, write: Write) -> Checkpoint | BaseException | None:
+    def _fences(self, group: Sequence[Write]) -> dict[str, int]:
+        """Return the fencing number of each lease that is held; under the write lock none changes hands."""
+        fences = {}
+        for lease in {self._lease(write) for write in group}:
+            with suppress(LeaseLost):
+                fences[lease] = self._leases.check(lease)
+        return fences
+
+    def _refusal(self, write: Write, fences: Mapping[str, int]) -> Checkpoint | BaseException | None:
         if write.partition_key in self._broken:
             return self._broken[write.partition_key]
-        try:
-            self._leases.check(self._lease(write))
-        except LeaseLost as error:
-            return error
-        return None
+        return None if self._lease(write) in fences else LeaseLost(self._grant(write))
 
     def _lease(self, write: Write) -> str:
         return self._streams[write.partition_key].lease(self._grant(write))

@@ -25,6 +25,9 @@ from mail_pipeline.lake.disk import database_error, disk_errors
 
 _log = logging.getLogger(__name__)
 
+FIRST_FENCE = 1
+"""The fencing number of a lease that nobody has held before."""
+
 _SECONDS = 60.0
 _RENEW_EVERY = 15.0
 
@@ -89,7 +92,7 @@ class Leases:
             row = connection.execute(sa.select(_leases).where(_leases.c.grant_id == grant_id)).one_or_none()
             if row is not None and self._is_held(row.holder, row.expires_at, now):
                 return None
-            fence = 1 if row is None else int(row.fence) + 1
+            fence = FIRST_FENCE if row is None else int(row.fence) + 1
             values = {"fence": fence, "holder": self.holder, "expires_at": now + _SECONDS}
             if row is None:
                 connection.execute(_leases.insert().values(grant_id=grant_id, **values))

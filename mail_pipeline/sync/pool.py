@@ -29,7 +29,7 @@ from mail_pipeline.sync.checkpoints import SKIPPED, Checkpoint, newest_checkpoin
 from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.committer import Committer
 from mail_pipeline.sync.coverage import is_covered
-from mail_pipeline.sync.leases import LeaseLost, Leases
+from mail_pipeline.sync.leases import FIRST_FENCE, LeaseLost, Leases
 from mail_pipeline.sync.listing import Listing
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress, Slice, progress
@@ -199,23 +199,25 @@ class Pool:
     def _work(self, work: GrantWork) -> bool:
         """Work a grant's slices to their ends; False where another process has the grant now."""
         with self.lake.locked():
-            if self._leases.take(work.lease) is None:
-                return False
+            fence = self._leases.take(work.lease)
+        if fence is None:
+            return False
         try:
             with self._client.grant(work.grant_id, work.provider) as grant:
-                self._work_slices(work, grant)
+                self._work_slices(work, grant, first=fence == FIRST_FENCE)
         except LeaseLost:
             return False
         finally:
             self._leases.give_back(work.lease)
         return True
 
-    def _work_slices(self, work: GrantWork, grant: GrantClient) -> None:
+    def _work_slices(self, work: GrantWork, grant: GrantClient, *, first: bool) -> None:
         seen = SeenIds()
         if any(task.stream.appends for task in work.tasks):
             seen.add(self.lake.column(queries.MESSAGE_IDS, wanted=text_table("grant_id", [work.grant_id])))
-        # Its holder before may have got further since this run began.
-        standing = newest_checkpoints(self.lake, [task.part.partition_key for task in work.tasks])
+        # Its holder before, if any, may have got further since this run began.
+        stale = [] if first else [task.part.partition_key for task in work.tasks]
+        standing = newest_checkpoints(self.lake, stale)
         ended: MailPipelineError | None = None
         while work.tasks:
             task = work.tasks[0]

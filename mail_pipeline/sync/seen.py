@@ -32,5 +32,5 @@ class SeenIds:
         value = hash(identity)
         if value in self._pending:
             return True
-        place = int(np.searchsorted(self._sorted, value))
+        place = int(self._sorted.searchsorted(value))
         return place < len(self._sorted) and int(self._sorted[place]) == value

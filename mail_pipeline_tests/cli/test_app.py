@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,13 +14,18 @@ from mail_pipeline_tests.cli.conftest import Cli
 COMMANDS = [
     "demo",
     "up",
+    "plan",
     "backfill",
+    "mirror",
+    "marts",
     "apply",
     "reconcile",
+    "attachments",
     "status",
     "sql",
     "search",
     "receive",
+    "webhook",
     "upkeep",
     "simulate",
     "doctor",
@@ -30,6 +36,14 @@ import importlib, sys
 import mail_pipeline.cli
 importlib.import_module("mail_pipeline.cli." + sys.argv[1])
 print(*sys.modules)
+"""
+
+THREADS = """
+import os, sys
+import mail_pipeline.cli
+imported = "numpy" in sys.modules
+mail_pipeline.cli.main(["sql", "--help"], standalone_mode=False)
+print(imported, os.environ["OPENBLAS_NUM_THREADS"])
 """
 
 
@@ -43,9 +57,16 @@ def test_the_help_names_every_command_and_the_exit_codes(cli: Callable[..., Cli]
     assert "..." not in result.stdout.partition("Commands:")[2]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(command for command in COMMANDS if command not in {"attachments", "webhook"}),
+        *("attachments fetch", "attachments status"),
+        *("webhook create", "webhook status", "webhook activate", "webhook rotate", "webhook delete"),
+    ],
+)
 def test_every_command_explains_itself_and_each_of_its_options(cli: Callable[..., Cli], command: str):
-    result = cli().invoke(command, "--help")
+    result = cli().invoke(*command.split(), "--help")
 
     assert result.exit_code == 0
     usage, _, options = result.stdout.partition("Options:")
@@ -92,6 +113,15 @@ def test_no_command_needs_dagster_to_start(command: str):
     assert "dagster" not in found
     if command in {"status", "sql"}:
         assert not {"pyarrow", "pandas", "requests", "sqlalchemy", "starlette"} & set(found)
+
+
+def test_a_command_and_its_children_start_no_threads_for_algebra():
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    result = subprocess.run(
+        [sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert result.stdout.splitlines()[-1] == "False 1", "numpy reads it when it is imported"
 
 
 def test_an_error_is_a_message_and_a_next_step_and_no_traceback(cli: Callable[..., Cli], tmp_path: Path):
