@@ -219,19 +219,13 @@ class Listing:
         self, observations: list[Observation], fetched: list[Observation]
     ) -> tuple[list[Observation], list[Observation]]:
         """Tell observations of objects that no page has shown before from those of others."""
+        shown = [*observations, *fetched]
         if not self._stream.appends:
-            return [], [*observations, *fetched]
-        fresh: list[Observation] = []
-        repeats: list[Observation] = []
-        ids: set[str] = set()
-        for observation in (*observations, *fetched):
-            if observation.id not in ids and observation.id in self._seen:
-                repeats.append(observation)
-            else:
-                ids.add(observation.id)
-                fresh.append(observation)
-        self._seen.add(ids)
-        return fresh, repeats
+            return [], shown
+        seen = self._seen.among([each.id for each in shown])
+        fresh = [each for each in shown if each.id not in seen]
+        self._seen.add(each.id for each in fresh)
+        return fresh, [each for each in shown if each.id in seen]
 
     def _submit(self, write: Write) -> None:
         if self._last is not None and self._last.done():

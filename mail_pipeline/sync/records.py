@@ -201,8 +201,9 @@ def read_objects(name: str, value: Any) -> list[dict[str, Any]]:
 
 
 def _people(name: str, value: Any) -> list[tuple[str | None, str | None]]:
+    in_name, in_address = f"{name}.name", f"{name}.email"
     return [
-        (read_text(f"{name}.name", person.get("name")), read_text(f"{name}.email", person.get("email")))
+        (read_text(in_name, person.get("name")), read_text(in_address, person.get("email")))
         for person in read_objects(name, value)
     ]
 

@@ -1,11 +1,12 @@
 """Which messages of a grant the lake may hold already."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 _PENDING_AT_MOST = 8192
+_GREATEST = np.iinfo(np.int64).max
 
 
 class SeenIds:
@@ -16,7 +17,8 @@ class SeenIds:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._sorted: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        # The greatest number ends every search; an id with this hash is a needless maybe.
+        self._sorted: npt.NDArray[np.int64] = np.array([_GREATEST], np.int64)
         self._pending: set[int] = set()
 
     def add(self, ids: Iterable[str]) -> None:
@@ -27,10 +29,16 @@ class SeenIds:
             self._sorted = np.union1d(self._sorted, pending)
             self._pending.clear()
 
+    def among(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that may have been taken in, and all that were."""
+        values = np.fromiter(map(hash, ids), np.int64, len(ids))
+        found = self._sorted[self._sorted.searchsorted(values)] == values
+        return {
+            identity
+            for identity, value, maybe in zip(ids, values.tolist(), found.tolist(), strict=True)
+            if maybe or value in self._pending
+        }
+
     def __contains__(self, identity: str) -> bool:
         """Tell whether the id may have been taken in; never false for one that was."""
-        value = hash(identity)
-        if value in self._pending:
-            return True
-        place = int(self._sorted.searchsorted(value))
-        return place < len(self._sorted) and int(self._sorted[place]) == value
+        return bool(self.among([identity]))

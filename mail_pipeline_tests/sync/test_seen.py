@@ -14,6 +14,17 @@ def test_no_id_taken_in_is_denied(batches: list[list[str]]) -> None:
         assert all(identity in seen for identity in batch)
 
     assert all(identity in seen for batch in batches for identity in batch)
+    together = [identity for batch in batches for identity in batch]
+    assert seen.among(together) == set(together)
+
+
+def test_those_never_taken_in_are_told_from_the_others_at_once() -> None:
+    seen = SeenIds()
+    seen.add(f"message-{number}" for number in range(10_000))
+    seen.add(["late"])
+
+    assert seen.among(["message-3", "other", "late", "message-9999"]) == {"message-3", "late", "message-9999"}
+    assert seen.among([]) == set()
 
 
 def test_an_empty_set_denies() -> None:
