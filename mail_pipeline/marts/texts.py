@@ -1,11 +1,9 @@
 """Keeping `message_texts` up to the bodies: what has no text of its body yet is converted."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from mail_pipeline.lake.connection import connect
@@ -21,21 +19,28 @@ _TIDY_FILES = 40
 
 _STALE = """
 CREATE OR REPLACE TEMP TABLE stale AS
-SELECT m.grant_id, m.id, m.body_hash, t.body_hash IS NOT NULL AS known
+SELECT m.grant_id, m.id, m.body_hash
 FROM messages m LEFT JOIN message_texts t ON t.grant_id = m.grant_id AND t.message_id = m.id
 WHERE m.body_hash IS NOT NULL
     AND (t.body_hash IS DISTINCT FROM m.body_hash OR t.converter IS DISTINCT FROM $converter)
 """
 """Messages whose text is not that of their body by this converter."""
 
+_BODIES = """
+SELECT s.grant_id, s.id AS message_id, b.body, s.body_hash
+FROM message_bodies b JOIN stale s ON s.grant_id = b.grant_id AND s.id = b.id
+"""
+
+_STILL_STALE = """
+SELECT b.*, t.message_id IS NOT NULL AS known
+FROM bodies b LEFT JOIN message_texts t ON t.grant_id = b.grant_id AND t.message_id = b.message_id
+WHERE t.body_hash IS DISTINCT FROM b.body_hash OR t.converter IS DISTINCT FROM $converter
+"""
+"""Those of the `bodies` that another refresh has not converted meanwhile, and whether they have a text."""
+
 _GONE = """
 SELECT t.grant_id, t.message_id FROM message_texts t
 ANTI JOIN (FROM messages WHERE body_hash IS NOT NULL) m ON m.grant_id = t.grant_id AND m.id = t.message_id
-"""
-
-_BODIES = """
-SELECT s.grant_id, s.id AS message_id, b.body, s.body_hash, s.known
-FROM message_bodies b JOIN stale s ON s.grant_id = b.grant_id AND s.id = b.id
 """
 
 
@@ -54,31 +59,36 @@ def refresh_texts(data: Path) -> TextReport:
     """Convert the bodies of a data folder that have no text yet, or an outdated one.
 
     Memory is bounded, and a batch that is stored is not converted again after a crash. Two at once take
-    turns. Raises as the lake does, and RetryLater where another takes longer than ten minutes.
+    turns, batch by batch. Raises as the lake does.
     """
     report = TextReport()
-    # Else both would convert, and store, what neither finds stored.
-    with Lake(data) as lake, WriteLock(data / "lake" / "texts.lock").held(), connect(data) as reader:
+    with Lake(data) as lake, connect(data) as reader:
         gone = reader.execute(_GONE).to_arrow_table()
         if gone.num_rows:
             with lake.transaction() as transaction:
                 transaction.delete("message_texts", gone)
         report.removed = gone.num_rows
         reader.execute(_STALE, {"converter": CONVERTER})
-        for batch in _bodies(reader):
-            known, made = batch.filter(batch["known"]), _texts(batch)
-            with lake.transaction() as transaction:
-                transaction.delete("message_texts", known.select(["grant_id", "message_id"]))
-                transaction.append("message_texts", made)
-            report.converted += batch.num_rows
+        turn = WriteLock(data / "lake" / "texts.lock")
+        for bodies in reader.execute(_BODIES).to_arrow_reader(_BATCH):
+            # Else two would convert, and store, what neither finds stored.
+            with turn.held():
+                report.converted += _convert(lake, pa.Table.from_batches([bodies]))
         tidy_after(lake, "message_texts", _TIDY_FILES)
         (report.rows,) = lake.column("SELECT count(*) FROM message_texts")
     return report
 
 
-def _bodies(reader: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
-    for batch in reader.execute(_BODIES).to_arrow_reader(_BATCH):
-        yield pa.Table.from_batches([batch])
+def _convert(lake: Lake, bodies: pa.Table) -> int:
+    """Store the texts of those bodies that have none still; return of how many."""
+    bodies = lake.table(_STILL_STALE, {"converter": CONVERTER}, bodies=bodies)
+    if not bodies.num_rows:
+        return 0
+    known, made = bodies.filter(bodies["known"]), _texts(bodies)
+    with lake.transaction() as transaction:
+        transaction.delete("message_texts", known.select(["grant_id", "message_id"]))
+        transaction.append("message_texts", made)
+    return bodies.num_rows
 
 
 def _texts(bodies: pa.Table) -> pa.Table:

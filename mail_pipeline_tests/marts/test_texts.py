@@ -1,14 +1,17 @@
 """Bodies as text: what was written, apart from what is quoted, and only once."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import pytest
 
+from mail_pipeline.lake.lock import WriteLock
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.marts import texts
 from mail_pipeline.marts.plain import CONVERTER, Plain, plain
-from mail_pipeline.marts.texts import refresh_texts
+from mail_pipeline.marts.texts import TextReport, refresh_texts
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline_tests.marts.mail import asked, message, store
 
@@ -93,6 +96,30 @@ def test_only_what_has_no_text_of_its_body_is_converted(lake: Lake, monkeypatch:
     monkeypatch.setattr(texts, "CONVERTER", "another")
     assert refresh_texts(lake.data).converted == 4
     assert asked(lake, "SELECT DISTINCT converter FROM message_texts") == [("another",)]
+
+
+def test_a_refresh_waits_for_a_batch_of_another_and_not_for_all_of_it(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+):
+    store(lake, *(message(f"m{number}", body=f"<p>Text {number}</p>") for number in range(6)))
+    monkeypatch.setattr(texts, "_BATCH", 2)
+    others: list[TextReport] = []
+
+    # Between two batches of the first, another comes and goes.
+    class Turn(WriteLock):
+        @contextmanager
+        def held(self) -> Iterator[None]:
+            with super().held():
+                yield
+            if not others:
+                monkeypatch.setattr(texts, "WriteLock", WriteLock)
+                others.append(refresh_texts(lake.data))
+
+    monkeypatch.setattr(texts, "WriteLock", Turn)
+    first = refresh_texts(lake.data)
+
+    assert (first.converted, others[0].converted) == (2, 4)
+    assert asked(lake, "SELECT count(*), count(DISTINCT message_id) FROM message_texts") == [(6, 6)]
 
 
 def test_two_refreshes_at_once_convert_each_body_once(lake: Lake, monkeypatch: pytest.MonkeyPatch):
