@@ -16,6 +16,13 @@ _DIALECT = "duckdb"
 _STATES = ("_new", "_now")
 """What a refresh calls a mart while it is at work on it."""
 
+_ACCOUNTS = {
+    "grant_id": (("grants", "id"),),
+    "address": (("grants", "email"), ("grants", "extra")),
+    "source": (),
+}
+"""Columns of `accounts`, which a refresh makes itself of the grants' own addresses and aliases."""
+
 STATEMENTS = {
     **{mart.name: mart.rows for mart in (OWN_ADDRESSES, *MARTS)},
     **{view.name: view.select for view in MART_VIEWS if view.select is not None},
@@ -40,6 +47,10 @@ def column_sources(name: str) -> Mapping[str, tuple[Source, ...]]:
     known: dict[str, object] = {
         table.name: {column.name: column.type for column in table.columns} for table in TABLES.values()
     }
+    known |= {
+        "accounts": dict.fromkeys(_ACCOUNTS, "VARCHAR"),
+        "chunk": {"grant_id": "VARCHAR", "rows": "BIGINT"},
+    }
     # Done once: for each column anew it would take most of the time.
     qualified = qualify(query, schema=known, dialect=_DIALECT, validate_qualify_columns=False)
     scope = build_scope(qualified)
@@ -52,9 +63,10 @@ def column_sources(name: str) -> Mapping[str, tuple[Source, ...]]:
         sources = {
             (source.name, exp.to_column(label, dialect=_DIALECT).name)
             for source, label in leaves
-            if isinstance(source, exp.Table) and source.name in readable
+            if isinstance(source, exp.Table)
         }
-        found[column] = tuple(sorted(sources))
+        sources |= {source for table, label in sources if table == "accounts" for source in _ACCOUNTS[label]}
+        found[column] = tuple(sorted(source for source in sources if source[0] in readable))
     return found
 
 
