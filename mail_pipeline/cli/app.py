@@ -20,6 +20,7 @@ _COMMANDS = (
     "marts",
     "apply",
     "reconcile",
+    "verify",
     "attachments",
     "status",
     "sql",

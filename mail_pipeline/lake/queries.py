@@ -171,18 +171,22 @@ A message is asked for once, whatever the folder; an event of each calendar by i
 """
 
 SWEPT_UNKNOWN = """
-SELECT s.id, CASE WHEN NOT bool_or(s.folder_id IS NULL) THEN min(s.folder_id) END FROM swept s
-LEFT JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id
+SELECT s.id, CASE WHEN NOT bool_or(s.folder_id IS NULL) THEN min(s.folder_id) END, bool_or(m.id IS NOT NULL)
+FROM swept s LEFT JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id
 WHERE m.id IS NULL OR m.deleted_at < to_timestamp(s.at)
 GROUP BY s.id
 """
-"""Messages in the table `swept` that the lake does not hold, or holds as gone since before they were seen."""
+"""Messages in the table `swept` that the lake does not hold, or holds as gone since before they were seen.
+
+With a folder to ask for them in, and whether the lake holds them as gone.
+"""
 
 SWEPT_CHANGED = """
 WITH told AS MATERIALIZED (FROM swept)
 SELECT t.id, t.at, t.unread, t.starred, t.folders FROM told t WHERE t.id IN (
     SELECT s.id FROM told s
     JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
+        AND ($before::BIGINT IS NULL OR m.observed_at < to_timestamp($before::BIGINT))
     WHERE (s.unread IS NOT NULL AND s.unread IS DISTINCT FROM m.unread)
         OR (s.starred IS NOT NULL AND s.starred IS DISTINCT FROM m.starred)
         OR (s.folders IS NOT NULL AND s.folders IS DISTINCT FROM m.folders)
@@ -194,6 +198,7 @@ SWEPT_ENTERED = """
 SELECT s.id, s.folder_id, max(s.at)
 FROM swept s LEFT JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id AND m.deleted_at IS NULL
 WHERE s.folder_id IS NOT NULL AND (m.id IS NULL OR NOT list_contains(m.folders, s.folder_id))
+    AND ($before::BIGINT IS NULL OR m.observed_at < to_timestamp($before::BIGINT))
 GROUP BY ALL
 """
 """Messages seen in a folder that the lake does not have them in."""

@@ -218,7 +218,7 @@ class Fetcher:
         identity = fetch.object_id or ""
         stream = BY_KIND.get(fetch.object)
         if stream is None:
-            page, folder = _message(grant, fetch, imap=imap)
+            page, folder = ask_message(grant, fetch, imap=imap)
             # Asked for in one folder, it is told with the folders the server knows there, not with all.
             yield page, read_messages(page.records, at=page.observed_at, folder=folder)
         elif stream is not EVENTS or fetch.folder_id is not None:
@@ -251,8 +251,11 @@ class Fetcher:
         return Scopes(self._lake, read_subsets(self._settings)).of(grant_id, grants[grant_id])
 
 
-def _message(grant: GrantClient, fetch: Fetch, *, imap: bool) -> tuple[Page, str | None]:
-    """Return the page with a message, and the folder it was found in where one was asked."""
+def ask_message(grant: GrantClient, fetch: Fetch, *, imap: bool) -> tuple[Page, str | None]:
+    """Return the page with a message, and the folder it was found in where one was asked.
+
+    Raises NotFound; on IMAP one that is looked for as missing is looked for in all folders before.
+    """
     identity = fetch.object_id or ""
     folder = fetch.folder_id
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
+from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
@@ -29,17 +29,14 @@ from mail_pipeline.sync.progress import MailboxProgress
 from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams import RECORD_STREAMS
-from mail_pipeline.sync.sweep import Findings, Swept, store_sweep, sweep
+from mail_pipeline.sync.sweep import Findings, store_sweep
+from mail_pipeline.sync.sweep_jobs import SweepJob, leased, list_mail, sweep_jobs
 
 _log = logging.getLogger(__name__)
 
 LISTED_BY_FOLDER = tuple(sorted(IMAP_FAMILY))
 """Providers whose old mail is only reached folder by folder, and of whose old mail no webhook tells."""
 
-_MARGIN = 3600
-"""Seconds before a gap that are listed whole as well: clocks differ, and mail is dated before it is shown."""
-_PLAIN_LIST_SECONDS = 80 * 86_400
-"""The list without a folder shows 90 days of IMAP mail (reference: nylas-api 3.6); short of its edge."""
 _MICROSECONDS = 1_000_000
 
 
@@ -73,19 +70,6 @@ class ReconcileReport:
         return listed and not self.waiting and all(each.error is None for each in self.grants)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    grant: dict[str, Any]
-    since: int | None
-    whole_since: int | None
-
-    @property
-    def by_folder(self) -> bool:
-        """Tell whether old mail is only reached folder by folder, and is wanted."""
-        reaches_back = self.since is None or self.since < time.time() - _PLAIN_LIST_SECONDS
-        return reaches_back and bool(self.grant["per_folder"])
-
-
 def reconcile(
     settings: Settings,
     *,
@@ -109,8 +93,10 @@ def reconcile(
         client = stack.enter_context(open_client(settings))
         client.check()
         covered = is_covered(settings, client)
-        jobs = list(_jobs(lake, grants, providers, bound))
-        by_folder = {job.grant["id"] for job in jobs if job.by_folder}
+        every = sweep_jobs(lake, grants=grants, providers=providers, since=bound)
+        # An expired one is swept once it is connected again: its gap stays open until then.
+        jobs = [job for job in every if not job.expired]
+        by_folder = {job.grant_id for job in jobs if job.by_folder}
         if by_folder:
             # A folder that is gone since would answer 404, and a new one be left out.
             refresh_folders(settings, only=by_folder)
@@ -126,7 +112,7 @@ def reconcile(
             (on_grant or (lambda _: None))(done[-1])
         fetched, waiting = fetch_waiting(settings, lake)
         # What is looked at whole is looked at with all there is beside the mail.
-        whole = [job.grant["id"] for job in jobs if job.since is None or job.whole_since is not None]
+        whole = [job.grant_id for job in jobs if job.since is None or job.whole_since is not None]
         relisted = tuple(_relist(settings, lake, whole))
         with lake.transaction() as transaction:
             transaction.change("gaps", queries.MARK_REPAIRED_GAPS)
@@ -153,50 +139,16 @@ def grants_with_open_gaps(settings: Settings) -> set[str]:
         return set(lake.column(queries.GRANTS_TO_REPAIR))
 
 
-def _jobs(
-    lake: Lake, wanted: Collection[str] | None, providers: Collection[str] | None, since: int | None
-) -> Iterator[_Job]:
-    known = {row["id"]: row for row in lake.table(queries.KNOWN_GRANTS).to_pylist()}
-    for grant_id in wanted or ():
-        if grant_id not in known:
-            raise StopRun(
-                f"There is no grant {grant_id}",
-                next_step='`mail-pipeline sql "SELECT id, provider FROM grants"` lists them.',
-            )
-    gaps = lake.table(queries.OPEN_GAPS).to_pylist()
-    for grant_id, row in known.items():
-        if (wanted is not None and grant_id not in wanted) or not _sweepable(row):
-            continue
-        if providers is not None and row["provider"] not in providers:
-            continue
-        began = [gap["began_at"] for gap in gaps if gap["grant_id"] in {None, grant_id}]
-        whole_since = min(began) - _MARGIN if began else None
-        yield _Job(row, since, whole_since)
-
-
-def _sweepable(row: dict[str, Any]) -> bool:
-    return (
-        row["status"] == "valid" and not row["gone"] and row["provider"] not in {"virtual-calendar", "zoom"}
-    )
-
-
 def _reconcile(
-    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scopes: Scopes, covered: bool
+    lake: Lake, leases: Leases, client: NylasClient, job: SweepJob, scopes: Scopes, covered: bool
 ) -> Reconciliation:
-    grant_id, provider = job.grant["id"], job.grant["provider"]
+    grant_id, provider = job.grant_id, job.provider
     told = Reconciliation(
         grant_id, provider, None if job.since is None else datetime.fromtimestamp(job.since, UTC)
     )
     try:
-        with lake.locked():
-            if leases.take(grant_id) is None:
-                raise RetryLater(
-                    f"Grant {grant_id} is being backfilled", next_step="Reconcile it when that has ended."
-                )
-        try:
+        with leased(lake, leases, grant_id):
             findings = _sweep(lake, leases, client, job, scopes, covered)
-        finally:
-            leases.give_back(grant_id)
     except StopRun:
         raise
     except MailPipelineError as error:
@@ -206,21 +158,11 @@ def _reconcile(
 
 
 def _sweep(
-    lake: Lake, leases: Leases, client: NylasClient, job: _Job, scopes: Scopes, covered: bool
+    lake: Lake, leases: Leases, client: NylasClient, job: SweepJob, scopes: Scopes, covered: bool
 ) -> Findings:
-    grant_id = job.grant["id"]
-    scope = scopes.of(grant_id, job.grant["provider"])
-    goal = scopes.goal(grant_id, job.grant["provider"])
-    folders = list(lake.column(queries.GRANT_FOLDERS, [grant_id])) if job.by_folder else []
-    folders = [folder for folder in folders if scope.wants_folder(folder)]
-    if scope.subset.wants("messages"):
-        with client.grant(grant_id, job.grant["provider"]) as grant:
-            swept, whole = sweep(
-                grant, grant_id, folders, since=job.since, whole_since=job.whole_since, scope=scope
-            )
-    else:
-        # Nothing is wanted, so nothing can be missing: a gap need not wait for this grant.
-        swept, whole = Swept.nothing(grant_id, client.provider_time()), []
+    grant_id = job.grant_id
+    swept, whole = list_mail(lake, client, job, scopes)
+    goal = scopes.goal(grant_id, job.provider)
     keys = list(lake.column(queries.MAILBOX_KEYS, [grant_id]))
     with lake.transaction() as transaction:
         fence = leases.check(grant_id)
@@ -244,9 +186,9 @@ def _sweep(
     return findings
 
 
-def _row(job: _Job, began_at: int, findings: Findings) -> tuple[Any, ...]:
+def _row(job: SweepJob, began_at: int, findings: Findings) -> tuple[Any, ...]:
     return (
-        job.grant["id"],
+        job.grant_id,
         None if job.since is None else job.since * _MICROSECONDS,
         began_at * _MICROSECONDS,
         int(time.time() * _MICROSECONDS),

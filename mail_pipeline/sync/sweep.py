@@ -60,6 +60,22 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
+class Differences:
+    """In what the lake differs from the list, message by message."""
+
+    unknown: list[tuple[str, str | None, bool]]
+    """Listed and not held: the id, the folder to ask for it in, and whether it is held as deleted."""
+    changed: list[tuple[str, int, Any, Any, Any]]
+    """Listed with other flags or folders: what the list says of them, as in `sightings`."""
+    entered: list[tuple[str, str, int]]
+    """Seen in a folder that the lake does not have them in, and when."""
+    left: list[tuple[str, str]]
+    """Not seen in a folder that the lake has them in."""
+    missing: list[tuple[str, str | None]]
+    """Held and not listed, and the folder to ask for them in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """In what the lake differed from the list."""
 
@@ -106,14 +122,15 @@ def sweep(
     return swept, whole
 
 
-def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observation]) -> Findings:
-    """Merge what differs, and put what has to be asked for into `fetches`."""
+def compare(transaction: Transaction, swept: Swept, *, settled: bool = False) -> Differences:
+    """Set what was listed against what the lake holds; nothing is written.
+
+    With `settled` only by what the lake knew before the sweep began: what was observed since may have
+    changed since.
+    """
     table = _table(swept)
-    grant = {"grant": swept.grant_id}
-    asked = {**grant, "since": swept.bound, "began": swept.began_at}
-    unknown = transaction.given(queries.SWEPT_UNKNOWN, grant, swept=table)
-    changed = transaction.given(queries.SWEPT_CHANGED, grant, swept=table)
-    entered = transaction.given(queries.SWEPT_ENTERED, grant, swept=table)
+    asked = {"grant": swept.grant_id, "since": swept.bound, "began": swept.began_at}
+    seen = {"grant": swept.grant_id, "before": swept.began_at if settled else None}
     # A record without a readable id may be any of those that seem to be missing.
     sure = not swept.unreadable
     missing = transaction.given(queries.SWEPT_MISSING, asked, swept=table) if sure else []
@@ -122,17 +139,29 @@ def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observat
         # What is not wanted and stored all the same was not listed, and says nothing by that.
         missing = [row for row in missing if scope.holds(row[2], row[3])]
         left = [row for row in left if scope.wants_folder(row[1])]
+    return Differences(
+        unknown=transaction.given(queries.SWEPT_UNKNOWN, {"grant": swept.grant_id}, swept=table),
+        changed=transaction.given(queries.SWEPT_CHANGED, seen, swept=table),
+        entered=transaction.given(queries.SWEPT_ENTERED, seen, swept=table),
+        left=left,
+        missing=[(identity, folder) for identity, folder, *_ in missing],
+    )
+
+
+def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observation]) -> Findings:
+    """Merge what differs, and put what has to be asked for into `fetches`."""
+    found = compare(transaction, swept)
     listed_whole = {each.id for each in whole}
     observations = [
         *whole,
-        *(_sighting(*row) for row in changed if row[0] not in listed_whole),
-        *(Observation(identity, at, folder=folder) for identity, folder, at in entered),
+        *(_sighting(*row) for row in found.changed if row[0] not in listed_whole),
+        *(Observation(identity, at, folder=folder) for identity, folder, at in found.entered),
     ]
     store = MessageStore(transaction)
     store.merge({swept.grant_id: observations})
     store.flush()
     seen = MessageStore(transaction)
-    for folder_id, identities in _by_folder(left).items():
+    for folder_id, identities in _by_folder(found.left).items():
         seen.take_from_folder(
             folder_id, swept.began_at, [(swept.grant_id, identity) for identity in identities]
         )
@@ -140,18 +169,18 @@ def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observat
     fetches = [
         *(
             Fetch(MESSAGE, swept.grant_id, identity, UNKNOWN, folder)
-            for identity, folder in unknown
+            for identity, folder, _ in found.unknown
             if identity not in listed_whole
         ),
         *(
             Fetch(MESSAGE, swept.grant_id, identity, MISSING, folder, swept.began_at)
-            for identity, folder, *_ in missing
+            for identity, folder in found.missing
         ),
         *store.fetches,
     ]
     transaction.append("fetches", fetch_rows(fetches))
-    changed_ids = {row[0] for row in changed} | {row[0] for row in entered}
-    return Findings(swept.listed, len(unknown), len(changed_ids), len(missing))
+    changed = {row[0] for row in found.changed} | {row[0] for row in found.entered}
+    return Findings(swept.listed, len(found.unknown), len(changed), len(found.missing))
 
 
 def _pages(

@@ -1,6 +1,7 @@
 """Commands as people start them, on a simulator and on a lake that is filled once."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -123,6 +124,12 @@ def stored(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("filled")
     fill(data, served)
     return data
+
+
+@pytest.fixture
+def copied(stored: Path, tmp_path: Path) -> Path:
+    """Return the test's own copy of that data folder."""
+    return Path(shutil.copytree(stored, tmp_path / "data"))
 
 
 def fill(data: Path, served: Served) -> None:

@@ -20,6 +20,7 @@ COMMANDS = [
     "marts",
     "apply",
     "reconcile",
+    "verify",
     "attachments",
     "status",
     "sql",

@@ -1,46 +1,23 @@
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mail_pipeline.lake.connection import attach, open_duckdb
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline_tests.cli.conftest import Cli, Served
+from mail_pipeline_tests.cli.spoiled import spoil
 
 
 @pytest.fixture
-def data(stored: Path, tmp_path: Path) -> Path:
-    """Return the test's own copy of the data folder with three mailboxes."""
-    return Path(shutil.copytree(stored, tmp_path / "data"))
+def here(cli: Callable[..., Cli], served: Served, copied: Path) -> Cli:
+    return cli(**served.env, MAIL_PIPELINE_DATA=str(copied))
 
 
-@pytest.fixture
-def here(cli: Callable[..., Cli], served: Served, data: Path) -> Cli:
-    return cli(**served.env, MAIL_PIPELINE_DATA=str(data))
-
-
-def spoil(data: Path, grant_id: str) -> None:
-    """Forget the newest messages of a grant, and that another one was read."""
-    with open_duckdb() as lake:
-        attach(lake, data, read_only=False)
-        lake.execute(
-            "DELETE FROM all_messages WHERE grant_id = $1 AND id IN "
-            "(SELECT id FROM all_messages WHERE grant_id = $1 ORDER BY date DESC, id LIMIT 2)",
-            [grant_id],
-        )
-        lake.execute(
-            "UPDATE all_messages SET unread = NOT unread WHERE grant_id = $1 AND id = "
-            "(SELECT max(id) FROM all_messages WHERE grant_id = $1)",
-            [grant_id],
-        )
-
-
-def test_each_grant_is_told_of_with_what_differed(here: Cli, served: Served, data: Path):
+def test_each_grant_is_told_of_with_what_differed(here: Cli, served: Served, copied: Path):
     microsoft, imap = served.grant_id("microsoft"), served.grant_id("imap")
-    spoil(data, microsoft)
+    spoil(copied, microsoft)
 
     result = here.invoke("reconcile")
 
@@ -73,10 +50,10 @@ def test_a_machine_gets_one_object(here: Cli, served: Served):
     }
 
 
-def test_a_grant_that_is_left_out_fails_the_command_and_says_why(here: Cli, served: Served, data: Path):
+def test_a_grant_that_is_left_out_fails_the_command_and_says_why(here: Cli, served: Served, copied: Path):
     microsoft = served.grant_id("microsoft")
-    leases = Leases(data)
-    with Lake(data) as lake, lake.locked():
+    leases = Leases(copied)
+    with Lake(copied) as lake, lake.locked():
         assert leases.take(microsoft) is not None
 
     result = here.invoke("reconcile", "--grant", microsoft, "--json")
@@ -111,9 +88,9 @@ def test_a_grant_nobody_knows_is_named(here: Cli):
     ("changed", "named"), [({"NYLAS_API_KEY": ""}, "is not set"), ({"NYLAS_API_KEY": "nyk_wrong"}, "refused")]
 )
 def test_without_a_key_that_works_nothing_is_done(
-    cli: Callable[..., Cli], served: Served, data: Path, changed: dict[str, str], named: str
+    cli: Callable[..., Cli], served: Served, copied: Path, changed: dict[str, str], named: str
 ):
-    result = cli(**{**served.env, "MAIL_PIPELINE_DATA": str(data), **changed}).invoke("reconcile", "--json")
+    result = cli(**{**served.env, "MAIL_PIPELINE_DATA": str(copied), **changed}).invoke("reconcile", "--json")
 
     assert result.exit_code == 1
     assert json.loads(result.stdout)["ok"] is False

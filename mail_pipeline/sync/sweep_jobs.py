@@ -1,0 +1,111 @@
+"""Which grants are swept, how far back, and by which lists."""
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mail_pipeline.errors import RetryLater, StopRun
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import NylasClient
+from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.scopes import Scopes
+from mail_pipeline.sync.sweep import Swept, sweep
+
+_WITHOUT_MAIL = frozenset({"virtual-calendar", "zoom"})
+_MARGIN = 3600
+"""Seconds before a gap that are listed whole as well: clocks differ, and mail is dated before it is shown."""
+_PLAIN_LIST_SECONDS = 80 * 86_400
+"""The list without a folder shows 90 days of IMAP mail (reference: nylas-api 3.6); short of its edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepJob:
+    """One grant to be swept."""
+
+    grant: dict[str, Any]
+    since: int | None
+    """Unix seconds; None: to the first message."""
+    whole_since: int | None
+    """From when on mail is listed with everything in it; None: from never on."""
+
+    @property
+    def grant_id(self) -> str:
+        """Return the grant's id."""
+        return str(self.grant["id"])
+
+    @property
+    def provider(self) -> str:
+        """Return the grant's provider."""
+        return str(self.grant["provider"])
+
+    @property
+    def expired(self) -> bool:
+        """Tell whether its owner has to connect it again before anything can be listed."""
+        return bool(self.grant["status"] != "valid")
+
+    @property
+    def by_folder(self) -> bool:
+        """Tell whether old mail is only reached folder by folder, and is wanted."""
+        reaches_back = self.since is None or self.since < time.time() - _PLAIN_LIST_SECONDS
+        return reaches_back and bool(self.grant["per_folder"])
+
+
+def sweep_jobs(
+    lake: Lake,
+    *,
+    grants: Collection[str] | None = None,
+    providers: Collection[str] | None = None,
+    since: int | None = None,
+) -> Iterator[SweepJob]:
+    """Yield a job for each grant with mail, or those of these grants and providers; expired ones too.
+
+    Raises StopRun for a grant that is not known, or gone.
+    """
+    known = {row["id"]: row for row in lake.table(queries.KNOWN_GRANTS).to_pylist() if not row["gone"]}
+    for grant_id in grants or ():
+        if grant_id not in known:
+            raise StopRun(
+                f"There is no grant {grant_id}",
+                next_step='`mail-pipeline sql "SELECT id, provider FROM grants"` lists them.',
+            )
+    gaps = lake.table(queries.OPEN_GAPS).to_pylist()
+    for grant_id, row in known.items():
+        if (grants is not None and grant_id not in grants) or row["provider"] in _WITHOUT_MAIL:
+            continue
+        if providers is not None and row["provider"] not in providers:
+            continue
+        began = [gap["began_at"] for gap in gaps if gap["grant_id"] in {None, grant_id}]
+        whole_since = min(began) - _MARGIN if began else None
+        yield SweepJob(row, since, whole_since)
+
+
+@contextmanager
+def leased(lake: Lake, leases: Leases, grant_id: str) -> Iterator[None]:
+    """Hold a grant's lease for the length of the block. Raises RetryLater where another holds it."""
+    with lake.locked():
+        if leases.take(grant_id) is None:
+            raise RetryLater(
+                f"Grant {grant_id} is being backfilled", next_step="Do this again when that has ended."
+            )
+    try:
+        yield
+    finally:
+        leases.give_back(grant_id)
+
+
+def list_mail(
+    lake: Lake, client: NylasClient, job: SweepJob, scopes: Scopes
+) -> tuple[Swept, list[Observation]]:
+    """List what is wanted of a grant's mail, as `sweep` does. Raises what the API raises."""
+    scope = scopes.of(job.grant_id, job.provider)
+    if not scope.subset.wants("messages"):
+        # Nothing is wanted, so nothing can be missing: a gap need not wait for this grant.
+        return Swept.nothing(job.grant_id, client.provider_time()), []
+    folders = list(lake.column(queries.GRANT_FOLDERS, [job.grant_id])) if job.by_folder else []
+    folders = [folder for folder in folders if scope.wants_folder(folder)]
+    with client.grant(job.grant_id, job.provider) as grant:
+        return sweep(grant, job.grant_id, folders, since=job.since, whole_since=job.whole_since, scope=scope)

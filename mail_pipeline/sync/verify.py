@@ -1,0 +1,181 @@
+"""Verify: set what the lake holds of mail against what the provider lists, and name what differs."""
+
+import logging
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import NotFound, NylasClient
+from mail_pipeline.settings import Settings
+from mail_pipeline.subset import read_subsets
+from mail_pipeline.sync.accounts import refresh_folders
+from mail_pipeline.sync.checkpoints import COMPLETE
+from mail_pipeline.sync.client import open_client
+from mail_pipeline.sync.fetches import MESSAGE, MISSING, Fetch
+from mail_pipeline.sync.fetching import ask_message
+from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.partition_keys import split
+from mail_pipeline.sync.scopes import Scopes
+from mail_pipeline.sync.sweep import Differences, compare
+from mail_pipeline.sync.sweep_jobs import SweepJob, leased, list_mail, sweep_jobs
+
+_log = logging.getLogger(__name__)
+
+ABSENT = "missing"
+DELETED = "deleted"
+EXTRA = "extra"
+CHANGED = "changed"
+KINDS = {
+    ABSENT: "the provider lists it, the lake does not have it",
+    DELETED: "the provider lists it, the lake has it as deleted",
+    EXTRA: "the lake has it, the provider says it is not there",
+    CHANGED: "it is read, starred or in folders otherwise than the lake says",
+}
+"""In which ways a message can differ."""
+
+
+_Reach = dict[str, list[tuple[str, int | None]]]
+"""The state of each mailbox of a grant, and how far back it was asked for (unix seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A message that differs, in one of the KINDS."""
+
+    grant_id: str
+    message_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How one grant's mail compares; `error` says why where it could not be compared."""
+
+    grant_id: str
+    provider: str
+    listed: int | None = None
+    differences: tuple[Difference, ...] = ()
+    error: MailPipelineError | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Tell whether it was compared and nothing differs."""
+        return self.error is None and not self.differences
+
+    def count(self, kind: str) -> int:
+        """Return how many messages differ in this way."""
+        return sum(each.kind == kind for each in self.differences)
+
+
+def verify(
+    settings: Settings,
+    *,
+    grants: Collection[str] | None = None,
+    since: datetime | None = None,
+    on_grant: Callable[[Verification], None] | None = None,
+) -> list[Verification]:
+    """Compare the mail of grants, all unless told which, with what their providers list.
+
+    By id, flags and folders, back to `since` or to where each mailbox was backfilled. No message is changed;
+    only the list of folders is brought up to date where mail is listed by folder. What notifications told
+    while the list was read is not judged. Raises StopRun for what stops everything; a grant that cannot be
+    compared, as one whose backfill has not ended, is in what is returned.
+    """
+    settings.require_key()
+    bound = None if since is None else int(since.timestamp())
+    with ExitStack() as stack:
+        lake = stack.enter_context(Lake(settings.data))
+        leases = Leases(settings.data)
+        stack.callback(leases.close)
+        client = stack.enter_context(open_client(settings))
+        client.check()
+        jobs = list(sweep_jobs(lake, grants=grants, since=bound))
+        if by_folder := {job.grant_id for job in jobs if job.by_folder and not job.expired}:
+            # A folder that is gone since would answer 404.
+            refresh_folders(settings, only=by_folder)
+        pool = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="verify"))
+        # Else an interrupt would wait until every list has come to its end.
+        stack.callback(client.cancel)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        reach = _reach(lake)
+        scopes = Scopes(lake, read_subsets(settings))
+        futures = [pool.submit(_verify, lake, leases, client, job, scopes, reach) for job in jobs]
+        done = []
+        for future in as_completed(futures):
+            done.append(future.result())
+            (on_grant or (lambda _: None))(done[-1])
+    return done
+
+
+def _reach(lake: Lake) -> _Reach:
+    reach: _Reach = {}
+    for row in lake.table(queries.ACTIVE_MAILBOXES).to_pylist():
+        since = None if row["since"] is None else int(row["since"].timestamp())
+        reach.setdefault(split(row["partition_key"])[0], []).append((row["state"], since))
+    return reach
+
+
+def _verify(
+    lake: Lake, leases: Leases, client: NylasClient, job: SweepJob, scopes: Scopes, reach: _Reach
+) -> Verification:
+    told = Verification(job.grant_id, job.provider)
+    try:
+        job = _bounded(job, reach.get(job.grant_id, []))
+        with leased(lake, leases, job.grant_id):
+            swept, _ = list_mail(lake, client, job, scopes)
+            with lake.transaction() as transaction:
+                found = compare(transaction, swept, settled=True)
+            gone = _gone(client, job, found)
+    except StopRun:
+        raise
+    except MailPipelineError as error:
+        _log.warning("Grant %s was not verified: %s", job.grant_id, error.message)
+        return replace(told, error=error)
+    kinds = sorted(_kinds(found, gone).items())
+    differences = tuple(Difference(job.grant_id, identity, kind) for identity, kind in kinds)
+    return replace(told, listed=swept.listed, differences=differences)
+
+
+def _bounded(job: SweepJob, mailboxes: list[tuple[str, int | None]]) -> SweepJob:
+    """Look back no further than the mailboxes do. Raises SkipMailbox where nothing can be compared."""
+    if job.expired:
+        raise SkipMailbox(
+            f"Grant {job.grant_id} has expired, so nothing of it can be listed",
+            next_step="Its owner has to connect it again.",
+        )
+    if unfinished := sorted({state for state, _ in mailboxes if state != COMPLETE}):
+        raise SkipMailbox(
+            f"The backfill of grant {job.grant_id} has not ended: it is {', '.join(unfinished)}",
+            next_step=f"Run `mail-pipeline backfill --grant {job.grant_id}` first.",
+        )
+    bounds = [job.since, *(since for _, since in mailboxes)]
+    since = max((each for each in bounds if each is not None), default=None)
+    return replace(job, since=since, whole_since=None)
+
+
+def _gone(client: NylasClient, job: SweepJob, found: Differences) -> list[str]:
+    """Ask for what was not listed by itself: that a list did not show it says too little."""
+    gone = []
+    with client.grant(job.grant_id, job.provider) as grant:
+        for identity, folder in found.missing:
+            asked = Fetch(MESSAGE, job.grant_id, identity, MISSING, folder)
+            try:
+                ask_message(grant, asked, imap=bool(job.grant["per_folder"]))
+            except NotFound:
+                gone.append(identity)
+    return gone
+
+
+def _kinds(found: Differences, gone: Collection[str]) -> dict[str, str]:
+    """Return each message that differs, with the kind that says most."""
+    moved = [*(row[0] for row in found.entered), *(row[0] for row in found.left)]
+    return {
+        **dict.fromkeys([*(row[0] for row in found.changed), *moved], CHANGED),
+        **dict.fromkeys(gone, EXTRA),
+        **{identity: DELETED if held else ABSENT for identity, _, held in found.unknown},
+    }
