@@ -10,6 +10,7 @@ from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.marts.texts import refresh_texts
 from mail_pipeline.search.index import discard
 from mail_pipeline.settings import Settings
+from mail_pipeline.sync.forgetting import ForgetReport, forget
 from mail_pipeline.sync.removal import RemovalReport, remove_excluded
 
 
@@ -27,6 +28,19 @@ def erase_excluded(settings: Settings) -> RemovalReport:
     if has_marts:
         refresh_marts(settings.data, Reporting.from_env(os.environ))
         refresh_texts(settings.data)
+    with Lake(settings.data) as lake:
+        purge(lake)
+    discard(settings.data)
+    return report
+
+
+def forget_grant(settings: Settings, grant_id: str) -> ForgetReport:
+    """Remove all that is stored of a grant that is gone, wherever it lies in the data folder.
+
+    As `erase_excluded` does, and with the account itself. Raises StopRun for one that is still connected,
+    RetryLater while it is being listed.
+    """
+    report = forget(settings, grant_id)
     with Lake(settings.data) as lake:
         purge(lake)
     discard(settings.data)

@@ -28,6 +28,7 @@ _COMMANDS = (
     "receive",
     "webhook",
     "upkeep",
+    "forget",
     "simulate",
     "doctor",
 )

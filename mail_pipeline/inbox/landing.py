@@ -1,6 +1,6 @@
 """The landing table: every notification as it came, in the order in which it was stored."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from mail_pipeline.inbox.checkpoints import Checkpoints
 from mail_pipeline.inbox.databases import database_errors, open_database
-from mail_pipeline.inbox.narrowing import narrowed
+from mail_pipeline.inbox.narrowing import narrowed, without_grant
 from mail_pipeline.settings import Settings
 from mail_pipeline.subset import EVERYTHING, Subsets, read_subsets
 
@@ -213,10 +213,20 @@ class Landing:
 
         `providers` are those of the grants. On Postgres the old rows are gone with its next VACUUM FULL.
         """
+        return self._rewrite(lambda each: narrowed(each, self._subsets, providers))
+
+    def forget(self, grant_id: str) -> int:
+        """Take out of what has landed, for good, all that tells of a grant; return of how many.
+
+        Their numbers stay, and that they came. On Postgres as `narrow` says.
+        """
+        return self._rewrite(lambda each: without_grant(each, grant_id))
+
+    def _rewrite(self, change: Callable[[Landed], Landed]) -> int:
         changed = last = 0
         while batch := self.after(last, limit=_BATCH, max_bytes=_NARROWED_AT_ONCE):
             last = batch[-1].number
-            kept = [narrowed(each, self._subsets, providers) for each in batch]
+            kept = [change(each) for each in batch]
             with self._transaction() as connection:
                 for one, other in zip(batch, kept, strict=True):
                     if one.body != other.body:

@@ -49,6 +49,14 @@ def narrowed(delivery: _Delivery, subsets: Subsets, providers: Mapping[str, str]
         return _with_body(delivery, _note(delivery))
 
 
+def without_grant(delivery: _Delivery, grant_id: str) -> _Delivery:
+    """Return a delivery that names a grant without all that it says; the very same where it does not."""
+    text = _text(delivery)
+    if _encoded(grant_id) not in (delivery.body if text is None else text):
+        return delivery
+    return _with_body(delivery, _encoded({"left_out": f"{len(delivery.body)} bytes about a forgotten grant"}))
+
+
 def _text(delivery: "Delivery") -> bytes | None:
     try:
         return payload.inflate(delivery.body, delivery.headers)
@@ -141,6 +149,6 @@ def _note(delivery: "Delivery") -> bytes:
     return _encoded({"left_out": f"{len(delivery.body)} bytes that could not be read, so not narrowed"})
 
 
-def _encoded(envelope: dict[str, Any]) -> bytes:
+def _encoded(envelope: dict[str, Any] | str) -> bytes:
     # It may hold lone surrogates, which JSON can write only in ASCII.
     return json.dumps(envelope, separators=(",", ":")).encode()

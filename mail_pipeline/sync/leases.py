@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from mail_pipeline.errors import RetryLater
 from mail_pipeline.lake.disk import database_error, disk_errors
+from mail_pipeline.lake.writer import Lake
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +125,23 @@ class Leases:
         # Where that cannot be written down, the lease runs out by itself.
         with _logged("give back a lease"):
             self._update(grant_id, fence, holder=None, expires_at=0.0)
+
+    @contextmanager
+    def held(self, lake: Lake, grant_id: str, leases: Iterable[str] = ()) -> Iterator[None]:
+        """Hold a grant's lease, or these `leases` of it, for the length of the block.
+
+        Raises RetryLater where another worker holds one of them.
+        """
+        with ExitStack() as stack:
+            for lease in leases or (grant_id,):
+                with lake.locked():
+                    if self.take(lease) is None:
+                        raise RetryLater(
+                            f"Grant {grant_id} is being listed",
+                            next_step="Do this again when that has ended.",
+                        )
+                stack.callback(self.give_back, lease)
+            yield
 
     def close(self) -> None:
         """Give everything back."""

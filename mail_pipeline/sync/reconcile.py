@@ -30,7 +30,7 @@ from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.sync.sweep import Findings, store_sweep
-from mail_pipeline.sync.sweep_jobs import SweepJob, leased, list_mail, sweep_jobs
+from mail_pipeline.sync.sweep_jobs import SweepJob, list_mail, sweep_jobs
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def _reconcile(
         grant_id, provider, None if job.since is None else datetime.fromtimestamp(job.since, UTC)
     )
     try:
-        with leased(lake, leases, grant_id):
+        with leases.held(lake, grant_id):
             findings = _sweep(lake, leases, client, job, scopes, covered)
     except StopRun:
         raise

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from mail_pipeline.errors import RetryLater
 from mail_pipeline.inbox.landing import Delivery, Landing
 from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.lake import queries, subset_queries
@@ -29,7 +28,7 @@ from mail_pipeline.sync.position import narrower
 from mail_pipeline.sync.rows import ROLES, arrow_table
 from mail_pipeline.sync.scopes import Scope, Scopes
 from mail_pipeline.sync.storing import MessageStore
-from mail_pipeline.sync.streams import RECORD_STREAMS
+from mail_pipeline.sync.streams import RECORD_STREAMS, leases_of
 from mail_pipeline.sync.widening import Goal
 
 _BATCH = 2_000
@@ -120,18 +119,7 @@ class _Remover:
 
     def work(self) -> None:
         grant_id = self._scope.grant_id
-        with ExitStack() as stack:
-            for lease in (
-                grant_id,
-                *{stream.lease(grant_id) for stream in RECORD_STREAMS.values()} - {grant_id},
-            ):
-                with self._lake.locked():
-                    if self._leases.take(lease) is None:
-                        raise RetryLater(
-                            f"Grant {grant_id} is being listed",
-                            next_step="Remove what is excluded when that has ended.",
-                        )
-                stack.callback(self._leases.give_back, lease)
+        with self._leases.held(self._lake, grant_id, leases_of(grant_id)):
             self._messages()
             self._records()
             self._checkpoints()

@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mail_pipeline.errors import RetryLater, StopRun
+from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
-from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.sweep import Swept, sweep
@@ -81,20 +79,6 @@ def sweep_jobs(
         began = [gap["began_at"] for gap in gaps if gap["grant_id"] in {None, grant_id}]
         whole_since = min(began) - _MARGIN if began else None
         yield SweepJob(row, since, whole_since)
-
-
-@contextmanager
-def leased(lake: Lake, leases: Leases, grant_id: str) -> Iterator[None]:
-    """Hold a grant's lease for the length of the block. Raises RetryLater where another holds it."""
-    with lake.locked():
-        if leases.take(grant_id) is None:
-            raise RetryLater(
-                f"Grant {grant_id} is being backfilled", next_step="Do this again when that has ended."
-            )
-    try:
-        yield
-    finally:
-        leases.give_back(grant_id)
 
 
 def list_mail(

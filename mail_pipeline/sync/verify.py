@@ -22,7 +22,7 @@ from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.partition_keys import split
 from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.sweep import Differences, compare
-from mail_pipeline.sync.sweep_jobs import SweepJob, leased, list_mail, sweep_jobs
+from mail_pipeline.sync.sweep_jobs import SweepJob, list_mail, sweep_jobs
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def _verify(
     told = Verification(job.grant_id, job.provider)
     try:
         job = _bounded(job, reach.get(job.grant_id, []))
-        with leased(lake, leases, job.grant_id):
+        with leases.held(lake, job.grant_id):
             swept, _ = list_mail(lake, client, job, scopes)
             with lake.transaction() as transaction:
                 found = compare(transaction, swept, settled=True)

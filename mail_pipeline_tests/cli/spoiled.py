@@ -19,3 +19,10 @@ def spoil(data: Path, grant_id: str) -> None:
             "(SELECT max(id) FROM all_messages WHERE grant_id = $1)",
             [grant_id],
         )
+
+
+def disconnect(data: Path, grant_id: str) -> None:
+    """Note that a grant was not there when the grants were last listed."""
+    with open_duckdb() as lake:
+        attach(lake, data, read_only=False)
+        lake.execute("UPDATE all_grants SET deleted_at = now() WHERE id = ?", [grant_id])

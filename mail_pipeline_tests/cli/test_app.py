@@ -28,6 +28,7 @@ COMMANDS = [
     "receive",
     "webhook",
     "upkeep",
+    "forget",
     "simulate",
     "doctor",
 ]

@@ -23,9 +23,11 @@ _PARSED_ONLY = {
     "simulate": "stays until Ctrl-C; cli/test_simulate.py",
     "status --watch": "stays until Ctrl-C; cli/test_status.py",
     "backfill": "five seconds of Dagster; cli/test_backfill.py",
+    "forget": "erases a grant; cli/test_forget.py",
     "mirror": "five seconds of Dagster; cli/test_mirror.py",
     "reconcile": "lists whole mailboxes; cli/test_reconcile.py",
     "upkeep --remove-excluded": "takes the search index with it; cli/test_upkeep.py",
+    "verify": "lists whole mailboxes; cli/test_verify.py",
     "webhook": "wants a receiver on the internet; cli/test_webhook.py",
 }
 """Command lines that are not run here: why, and where they are."""

@@ -3,6 +3,7 @@
 from mail_pipeline.sync.streams.calendars import CALENDARS
 from mail_pipeline.sync.streams.contacts import CONTACTS
 from mail_pipeline.sync.streams.events import EVENTS
+from mail_pipeline.sync.streams.mail import MAIL
 from mail_pipeline.sync.streams.record_stream import RecordStream
 from mail_pipeline.sync.streams.threads import PROVIDER_THREADS
 
@@ -14,6 +15,12 @@ RECORD_STREAMS: dict[str, RecordStream] = {
 BY_KIND: dict[str, RecordStream] = {stream.kind: stream for stream in RECORD_STREAMS.values()}
 """By what notifications call one of them."""
 
+
+def leases_of(grant_id: str) -> tuple[str, ...]:
+    """Return the leases under which anything of a grant is listed, each once."""
+    return tuple(dict.fromkeys(stream.lease(grant_id) for stream in (MAIL, *RECORD_STREAMS.values())))
+
+
 __all__ = [
     "BY_KIND",
     "CALENDARS",
@@ -22,4 +29,5 @@ __all__ = [
     "PROVIDER_THREADS",
     "RECORD_STREAMS",
     "RecordStream",
+    "leases_of",
 ]
