@@ -3,8 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,24 +11,18 @@ from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.nylas import NylasClient
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
-from mail_pipeline.subset import read_subsets
-from mail_pipeline.sync.accounts import refresh_folders
 from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
-from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.fetching import fetch_waiting
-from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.mirror import mirror
 from mail_pipeline.sync.position import BackfillOptions, narrower
 from mail_pipeline.sync.progress import MailboxProgress
 from mail_pipeline.sync.rows import arrow_table
-from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.sync.sweep import Findings, store_sweep
-from mail_pipeline.sync.sweep_jobs import SweepJob, list_mail, sweep_jobs
+from mail_pipeline.sync.sweeps import SweepJob, Sweeps, open_sweeps
 
 _log = logging.getLogger(__name__)
 
@@ -84,32 +76,14 @@ def reconcile(
     listed with everything in it. A grant that a backfill is at work on is left to the next time. Raises
     StopRun for what stops everything; a grant that does not get through is in the report.
     """
-    settings.require_key()
     bound = None if since is None else int(since.timestamp())
-    with ExitStack() as stack:
-        lake = stack.enter_context(Lake(settings.data))
-        leases = Leases(settings.data)
-        stack.callback(leases.close)
-        client = stack.enter_context(open_client(settings))
-        client.check()
-        covered = is_covered(settings, client)
-        every = sweep_jobs(lake, grants=grants, providers=providers, since=bound)
+    with open_sweeps(settings) as sweeps:
+        lake = sweeps.lake
+        covered = is_covered(settings, sweeps.client)
+        every = sweeps.jobs(grants=grants, providers=providers, since=bound)
         # An expired one is swept once it is connected again: its gap stays open until then.
         jobs = [job for job in every if not job.expired]
-        by_folder = {job.grant_id for job in jobs if job.by_folder}
-        if by_folder:
-            # A folder that is gone since would answer 404, and a new one be left out.
-            refresh_folders(settings, only=by_folder)
-        pool = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="sweep"))
-        # Else an interrupt would wait until every sweep has come to its end.
-        stack.callback(client.cancel)
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        scopes = Scopes(lake, read_subsets(settings))
-        futures = [pool.submit(_reconcile, lake, leases, client, job, scopes, covered) for job in jobs]
-        done = []
-        for future in as_completed(futures):
-            done.append(future.result())
-            (on_grant or (lambda _: None))(done[-1])
+        done = sweeps.work(jobs, lambda job: _reconcile(sweeps, job, covered), on_grant)
         fetched, waiting = fetch_waiting(settings, lake)
         # What is looked at whole is looked at with all there is beside the mail.
         whole = [job.grant_id for job in jobs if job.since is None or job.whole_since is not None]
@@ -139,16 +113,14 @@ def grants_with_open_gaps(settings: Settings) -> set[str]:
         return set(lake.column(queries.GRANTS_TO_REPAIR))
 
 
-def _reconcile(
-    lake: Lake, leases: Leases, client: NylasClient, job: SweepJob, scopes: Scopes, covered: bool
-) -> Reconciliation:
+def _reconcile(sweeps: Sweeps, job: SweepJob, covered: bool) -> Reconciliation:
     grant_id, provider = job.grant_id, job.provider
     told = Reconciliation(
         grant_id, provider, None if job.since is None else datetime.fromtimestamp(job.since, UTC)
     )
     try:
-        with leases.held(lake, grant_id):
-            findings = _sweep(lake, leases, client, job, scopes, covered)
+        with sweeps.leases.held(sweeps.lake, grant_id):
+            findings = _sweep(sweeps, job, covered)
     except StopRun:
         raise
     except MailPipelineError as error:
@@ -157,15 +129,13 @@ def _reconcile(
     return replace(told, findings=findings)
 
 
-def _sweep(
-    lake: Lake, leases: Leases, client: NylasClient, job: SweepJob, scopes: Scopes, covered: bool
-) -> Findings:
-    grant_id = job.grant_id
-    swept, whole = list_mail(lake, client, job, scopes)
-    goal = scopes.goal(grant_id, job.provider)
+def _sweep(sweeps: Sweeps, job: SweepJob, covered: bool) -> Findings:
+    lake, grant_id = sweeps.lake, job.grant_id
+    swept, whole = sweeps.list_mail(job)
+    goal = sweeps.scopes.goal(grant_id, job.provider)
     keys = list(lake.column(queries.MAILBOX_KEYS, [grant_id]))
     with lake.transaction() as transaction:
-        fence = leases.check(grant_id)
+        fence = sweeps.leases.check(grant_id)
         findings = store_sweep(transaction, swept, whole)
         transaction.append(
             "reconciliations", arrow_table("reconciliations", [_row(job, swept.began_at, findings)])

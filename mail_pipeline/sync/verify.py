@@ -2,8 +2,6 @@
 
 import logging
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,17 +10,12 @@ from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NotFound, NylasClient
 from mail_pipeline.settings import Settings
-from mail_pipeline.subset import read_subsets
-from mail_pipeline.sync.accounts import refresh_folders
 from mail_pipeline.sync.checkpoints import COMPLETE
-from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.fetches import MESSAGE, MISSING, Fetch
 from mail_pipeline.sync.fetching import ask_message
-from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.partition_keys import split
-from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.sweep import Differences, compare
-from mail_pipeline.sync.sweep_jobs import SweepJob, list_mail, sweep_jobs
+from mail_pipeline.sync.sweeps import SweepJob, Sweeps, open_sweeps
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +32,8 @@ KINDS = {
 """In which ways a message can differ."""
 
 
-_Reach = dict[str, list[tuple[str, int | None]]]
-"""The state of each mailbox of a grant, and how far back it was asked for (unix seconds)."""
+_Mailbox = tuple[str, int | None]
+"""The state of a mailbox, and how far back it was asked for (unix seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,51 +79,31 @@ def verify(
     while the list was read is not judged. Raises StopRun for what stops everything; a grant that cannot be
     compared, as one whose backfill has not ended, is in what is returned.
     """
-    settings.require_key()
     bound = None if since is None else int(since.timestamp())
-    with ExitStack() as stack:
-        lake = stack.enter_context(Lake(settings.data))
-        leases = Leases(settings.data)
-        stack.callback(leases.close)
-        client = stack.enter_context(open_client(settings))
-        client.check()
-        jobs = list(sweep_jobs(lake, grants=grants, since=bound))
-        if by_folder := {job.grant_id for job in jobs if job.by_folder and not job.expired}:
-            # A folder that is gone since would answer 404.
-            refresh_folders(settings, only=by_folder)
-        pool = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="verify"))
-        # Else an interrupt would wait until every list has come to its end.
-        stack.callback(client.cancel)
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        reach = _reach(lake)
-        scopes = Scopes(lake, read_subsets(settings))
-        futures = [pool.submit(_verify, lake, leases, client, job, scopes, reach) for job in jobs]
-        done = []
-        for future in as_completed(futures):
-            done.append(future.result())
-            (on_grant or (lambda _: None))(done[-1])
-    return done
+    with open_sweeps(settings) as sweeps:
+        reach = _reach(sweeps.lake)
+        jobs = [replace(job, whole_since=None) for job in sweeps.jobs(grants=grants, since=bound)]
+        return sweeps.work(jobs, lambda job: _verify(sweeps, job, reach.get(job.grant_id, [])), on_grant)
 
 
-def _reach(lake: Lake) -> _Reach:
-    reach: _Reach = {}
+def _reach(lake: Lake) -> dict[str, list[_Mailbox]]:
+    """Return the mailboxes of each grant."""
+    reach: dict[str, list[_Mailbox]] = {}
     for row in lake.table(queries.ACTIVE_MAILBOXES).to_pylist():
         since = None if row["since"] is None else int(row["since"].timestamp())
         reach.setdefault(split(row["partition_key"])[0], []).append((row["state"], since))
     return reach
 
 
-def _verify(
-    lake: Lake, leases: Leases, client: NylasClient, job: SweepJob, scopes: Scopes, reach: _Reach
-) -> Verification:
+def _verify(sweeps: Sweeps, job: SweepJob, mailboxes: list[_Mailbox]) -> Verification:
     told = Verification(job.grant_id, job.provider)
     try:
-        job = _bounded(job, reach.get(job.grant_id, []))
-        with leases.held(lake, job.grant_id):
-            swept, _ = list_mail(lake, client, job, scopes)
-            with lake.transaction() as transaction:
+        job = _bounded(job, mailboxes)
+        with sweeps.leases.held(sweeps.lake, job.grant_id):
+            swept, _ = sweeps.list_mail(job)
+            with sweeps.lake.transaction() as transaction:
                 found = compare(transaction, swept, settled=True)
-            gone = _gone(client, job, found)
+            gone = _gone(sweeps.client, job, found)
     except StopRun:
         raise
     except MailPipelineError as error:
@@ -141,7 +114,7 @@ def _verify(
     return replace(told, listed=swept.listed, differences=differences)
 
 
-def _bounded(job: SweepJob, mailboxes: list[tuple[str, int | None]]) -> SweepJob:
+def _bounded(job: SweepJob, mailboxes: list[_Mailbox]) -> SweepJob:
     """Look back no further than the mailboxes do. Raises SkipMailbox where nothing can be compared."""
     if job.expired:
         raise SkipMailbox(
@@ -155,7 +128,7 @@ def _bounded(job: SweepJob, mailboxes: list[tuple[str, int | None]]) -> SweepJob
         )
     bounds = [job.since, *(since for _, since in mailboxes)]
     since = max((each for each in bounds if each is not None), default=None)
-    return replace(job, since=since, whole_since=None)
+    return replace(job, since=since)
 
 
 def _gone(client: NylasClient, job: SweepJob, found: Differences) -> list[str]:
