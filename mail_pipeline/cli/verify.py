@@ -63,7 +63,7 @@ def _print(found: Sequence[Verification]) -> None:
             each.grant_id,
             each.provider,
             each.listed,
-            *(None if each.error is not None else each.count(kind) for kind in KINDS),
+            *(None if each.listed is None else each.count(kind) for kind in KINDS),
             None if each.error is None else str(each.error),
         )
         for each in found

@@ -47,7 +47,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How one grant's mail compares; `error` says why where it could not be compared."""
+    """How one grant's mail compares; `error` says why where it could not be compared, or not wholly."""
 
     grant_id: str
     provider: str
@@ -97,6 +97,9 @@ def _reach(lake: Lake) -> dict[str, list[_Mailbox]]:
 
 def _verify(sweeps: Sweeps, job: SweepJob, mailboxes: list[_Mailbox]) -> Verification:
     told = Verification(job.grant_id, job.provider)
+    if not mailboxes:
+        # None of its mail is wanted.
+        return replace(told, listed=0)
     try:
         job = _bounded(job, mailboxes)
         with sweeps.leases.held(sweeps.lake, job.grant_id):
@@ -111,7 +114,13 @@ def _verify(sweeps: Sweeps, job: SweepJob, mailboxes: list[_Mailbox]) -> Verific
         return replace(told, error=error)
     kinds = sorted(_kinds(found, gone).items())
     differences = tuple(Difference(job.grant_id, identity, kind) for identity, kind in kinds)
-    return replace(told, listed=swept.listed, differences=differences)
+    doubt = None
+    if swept.unreadable:
+        doubt = SkipMailbox(
+            f"Records of the list that cannot be read: {swept.unreadable:,}; so nobody can tell what is extra",
+            next_step="Run `mail-pipeline backfill` with --full-resync, then see the table dead_letters.",
+        )
+    return replace(told, listed=swept.listed, differences=differences, error=doubt)
 
 
 def _bounded(job: SweepJob, mailboxes: list[_Mailbox]) -> SweepJob:

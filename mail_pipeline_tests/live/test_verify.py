@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.verify import Verification, verify
 from mail_pipeline_tests.live.conftest import Near
 from mail_pipeline_tests.live.near import NearWorld, folder_of
+from mail_pipeline_tests.subset.mirrored import GOOGLE as SUBSET_GOOGLE
+from mail_pipeline_tests.subset.mirrored import mirrored
 
 GOOGLE = MailboxSpec("google", messages=12, body_mean=300, user_folders=2)
 MICROSOFT = MailboxSpec("microsoft", messages=12, body_mean=300, user_folders=2)
@@ -115,6 +118,31 @@ def test_what_notifications_told_while_the_list_was_read_is_not_judged(near: Nea
         assert all(each.verified for each in verifying.result())
 
 
+def test_where_a_listed_record_cannot_be_read_nothing_is_called_extra(near: Near):
+    world = near(GOOGLE, door=True)
+    assert world.door is not None
+    flagged, gone = _newest(world, 0), _newest(world, 1)
+    world.simulator.provider.flag(flagged["grant_id"], flagged["id"], unread=not flagged["unread"])
+    world.simulator.provider.delete(gone["grant_id"], gone["id"])
+    world.door.edit(lambda asked: asked.operation == "messages", _third_without_id)
+
+    [found] = verify(world.settings())
+
+    assert named([found]) == {flagged["grant_id"]: {flagged["id"]: "changed"}}
+    assert not found.verified
+    assert "that cannot be read: 1; so nobody can tell what is extra" in str(found.error)
+
+
+def test_a_grant_of_which_no_mail_is_wanted_has_nothing_to_differ(tmp_path: Path):
+    with mirrored(tmp_path, "messages = false", SUBSET_GOOGLE) as found:
+        found.mirror()
+
+        [verified] = verify(found.world.settings())
+
+    assert verified.verified
+    assert verified.listed == 0
+
+
 def test_only_mail_since_the_date_asked_for_is_compared(near: Near):
     world = near(GOOGLE)
     grant = world.grant_id("google")
@@ -196,6 +224,10 @@ def _newest(world: NearWorld, number: int) -> dict[str, Any]:
 
 def _truth(world: NearWorld, grant_id: str, message_id: str) -> dict[str, Any]:
     return next(each for each in world.simulator.truth(grant_id) if each["id"] == message_id)
+
+
+def _third_without_id(answer: dict[str, Any]) -> None:
+    del answer["data"][2]["id"]
 
 
 def _without_the_third(answer: dict[str, Any]) -> None:
