@@ -4,16 +4,16 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dotenv import dotenv_values
-
-import mail_pipeline
-from mail_pipeline.errors import StopRun
-from mail_pipeline.lake.connection import catalog_path
+from mail_pipeline.project import (
+    CONFIG,
+    DATA,
+    data_folder,
+    demo_folder,
+    environment,
+    find_project,
+    reading_folder,
+)
 from mail_pipeline.settings import CONFIG_FILE, Settings
-
-_DATA = "MAIL_PIPELINE_DATA"
-_CONFIG = "MAIL_PIPELINE_CONFIG"
-_MARKS = ("workspace.yaml", "dagster.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,14 @@ class Workplace:
             # A database of its own for simulated notifications would have to be named.
             database_url=None,
             attachments=None,
-            data=_demo(self.data),
+            data=demo_folder(self.data),
         )
         return replace(self, settings=settings, simulated=True)
 
     def for_reading(self) -> "Workplace":
         """Return the place whose lake people mean: without a key the demo's, where that is the only one."""
-        demo = _demo(self.data)
-        if self.settings.api_key or catalog_path(self.data).exists() or not catalog_path(demo).exists():
-            return self
-        return replace(self, settings=replace(self.settings, data=demo))
+        data = reading_folder(self.data, has_key=bool(self.settings.api_key))
+        return replace(self, settings=replace(self.settings, data=data))
 
     def enter(self) -> Path:
         """Make this process and its children work here; return DAGSTER_HOME, made ready.
@@ -66,8 +64,8 @@ class Workplace:
         from mail_pipeline.dagster_home import fail_orphaned_runs, prepare_dagster_home
         from mail_pipeline.lake.disk import disk_errors
 
-        os.environ[_DATA] = str(self.data)
-        os.environ[_CONFIG] = str(self.settings.config or "")
+        os.environ[DATA] = str(self.data)
+        os.environ[CONFIG] = str(self.settings.config or "")
         os.environ["NYLAS_API_URI"] = self.settings.api_uri
         os.environ["NYLAS_API_KEY"] = self.settings.api_key
         os.environ["NYLAS_WEBHOOK_SECRET"] = ",".join(self.settings.webhook_secrets)
@@ -82,48 +80,16 @@ class Workplace:
 
 
 def find_workplace() -> Workplace:
-    """Find the project, read its `.env` and the environment, which wins.
+    """Find the project, read its `.env` and the environment, which wins, and tell children of it.
 
-    The project is the current folder, or else the checkout this package is installed from; where there is
-    neither, the current folder counts. A relative MAIL_PIPELINE_DATA or MAIL_PIPELINE_CONFIG counts from the
-    current folder, and one in `.env` from the folder of that file. Raises StopRun naming a variable that
-    cannot be right.
+    A relative MAIL_PIPELINE_DATA or MAIL_PIPELINE_CONFIG counts from the current folder, and one in `.env`
+    from the folder of that file. Raises StopRun naming a variable that cannot be right.
     """
-    root = _find_root()
-    base = root or Path.cwd()
-    _read_env_file(base / ".env")
-    settings = Settings.from_env()
-    config = settings.config or base / CONFIG_FILE
+    root = find_project()
+    env = environment(root)
+    os.environ.update(env)
+    settings = Settings.from_env(env)
+    config = settings.config or (root or Path.cwd()) / CONFIG_FILE
     if settings.config is not None or config.is_file():
         settings = replace(settings, config=config.resolve())
-    data = ((Path.cwd() if os.environ.get(_DATA) else base) / settings.data).resolve()
-    return Workplace(root=root, settings=replace(settings, data=data))
-
-
-def _find_root() -> Path | None:
-    checkout = Path(mail_pipeline.__file__).resolve().parents[1]
-    for folder in (Path.cwd(), checkout):
-        if all((folder / mark).is_file() for mark in _MARKS):
-            return folder
-    return None
-
-
-def _read_env_file(path: Path) -> None:
-    if not path.is_file():
-        return
-    try:
-        values = dotenv_values(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StopRun(
-            f"{path} cannot be read ({type(error).__name__})",
-            next_step="It should be UTF-8 text with one NAME=value a line.",
-        ) from None
-    for name, value in values.items():
-        if value and name in {_DATA, _CONFIG} and "://" not in value:
-            os.environ.setdefault(name, str(path.parent / value))
-        elif value is not None:
-            os.environ.setdefault(name, value)
-
-
-def _demo(data: Path) -> Path:
-    return data / "demo"
+    return Workplace(root=root, settings=replace(settings, data=data_folder(root, env)))

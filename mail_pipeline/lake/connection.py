@@ -1,6 +1,5 @@
 """DuckDB connections to the lake: the writer's, and the one people query with."""
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,15 +26,13 @@ def tables_path(data: Path) -> Path:
     return data / "lake" / "tables"
 
 
-def connect(data: str | Path | None = None) -> duckdb.DuckDBPyConnection:
-    """Open the lake for reading, beside any number of writers.
+def connect(data: str | Path) -> duckdb.DuckDBPyConnection:
+    """Open the lake of a data folder for reading, beside any number of writers.
 
-    Every statement sees one consistent snapshot. `data` is the data folder; without it
-    `MAIL_PIPELINE_DATA` counts, then the project's `data/`, then, where that holds no lake, the demo's
-    `data/demo`.
-    Nothing is downloaded. Raises StopRun, naming the folder, where there is no lake.
+    Every statement sees one consistent snapshot. Nothing is downloaded. Raises StopRun, naming the folder,
+    where there is no lake.
     """
-    folder = data_folder(data)
+    folder = Path(data)
     if not catalog_path(folder).exists():
         raise _no_lake(folder)
     with ExitStack() as failed:
@@ -105,16 +102,3 @@ def _no_lake(folder: Path) -> StopRun:
 
 def _quoted(path: Path) -> str:
     return str(path.resolve()).replace("'", "''")
-
-
-def data_folder(data: str | Path | None) -> Path:
-    """Return the data folder that `connect` means by `data`."""
-    if data is not None:
-        return Path(data)
-    if chosen := os.environ.get("MAIL_PIPELINE_DATA"):
-        return Path(chosen)
-    # A notebook's kernel works in the notebook's folder, somewhere inside the project.
-    here = Path.cwd()
-    project = next((each for each in (here, *here.parents) if (each / "workspace.yaml").is_file()), here)
-    real, demo = project / "data", project / "data" / "demo"
-    return demo if catalog_path(demo).exists() and not catalog_path(real).exists() else real

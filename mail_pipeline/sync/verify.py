@@ -117,7 +117,7 @@ def _verify(sweeps: Sweeps, job: SweepJob, mailboxes: list[_Mailbox]) -> Verific
     doubt = None
     if swept.unreadable:
         doubt = SkipMailbox(
-            f"Records of the list that cannot be read: {swept.unreadable:,}; so nobody can tell what is extra",
+            f"Listed records that cannot be read: {swept.unreadable:,}; so nobody can tell what is extra",
             next_step="Run `mail-pipeline backfill` with --full-resync, then see the table dead_letters.",
         )
     return replace(told, listed=swept.listed, differences=differences, error=doubt)

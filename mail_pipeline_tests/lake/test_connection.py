@@ -107,29 +107,6 @@ def test_without_a_lake_the_folder_and_the_next_step_are_named(tmp_path: Path):
         connect(tmp_path / "nowhere")
 
 
-def test_the_environment_names_the_data_folder(data: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("MAIL_PIPELINE_DATA", str(data))
-    with connect() as connection:
-        assert connection.execute("SELECT count(*) FROM grants").fetchone() == (0,)
-
-
-@pytest.mark.parametrize("inside", [".", "notebooks"])
-def test_a_notebook_anywhere_in_the_project_finds_its_lake(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
-):
-    (tmp_path / "workspace.yaml").touch()
-    (tmp_path / "notebooks").mkdir()
-    with Lake(tmp_path / "data" / "demo") as demo, demo.transaction() as transaction:
-        transaction.append("dead_letters", letters("demo", 1))
-    monkeypatch.chdir(tmp_path / inside)
-    count = "SELECT count(*) FROM dead_letters"
-    with connect() as connection:
-        assert connection.execute(count).fetchone() == (1,)
-    Lake(tmp_path / "data").close()
-    with connect() as connection:
-        assert connection.execute(count).fetchone() == (0,)
-
-
 def test_a_lake_that_was_moved_is_read_where_it_is_now(tmp_path: Path):
     with Lake(tmp_path / "before") as lake, lake.transaction() as transaction:
         transaction.append("dead_letters", letters("g", 1))
