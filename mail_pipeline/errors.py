@@ -6,6 +6,8 @@ MailPipelineError
 └── StopRun         nothing can go on: the key, the address, the disk, the version
 """
 
+import traceback
+
 
 class MailPipelineError(Exception):
     """Base of every error this package raises on purpose.
@@ -54,3 +56,12 @@ def _rebuild(
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+def traced(error: BaseException) -> str:
+    """Return for the log of what kind an error is and where it comes from, and not what it says.
+
+    An unexpected error's text may hold a value from somebody's mail.
+    """
+    kind = type(error)
+    return f"{kind.__module__}.{kind.__qualname__}\n{''.join(traceback.format_tb(error.__traceback__))}"

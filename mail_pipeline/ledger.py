@@ -1,6 +1,6 @@
 """What the ledger says of all mailboxes at once, for those who decide what to run."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from mail_pipeline.lake.connection import catalog_path, connect
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.checkpoints import FAILED, PAUSED
 from mail_pipeline.sync.plan import thread_cost
+from mail_pipeline.sync.streams import CALENDARS, CONTACTS, EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,6 @@ class Ledger:
     refreshed_at: datetime | None = None
     grants: tuple[str, ...] = ()
     """The grants that exist now."""
-    unlisted: frozenset[str] = frozenset()
-    """Grants some stream of which is not complete."""
 
 
 def read_ledger(data: Path) -> Ledger:
@@ -41,7 +40,6 @@ def read_ledger(data: Path) -> Ledger:
         rows = connection.execute(queries.ACTIVE_MAILBOXES).fetchall()
         refreshed = connection.execute(queries.GRANTS_LISTED_AT).fetchone()
         grants = [grant for (grant,) in connection.execute(queries.ACTIVE_GRANTS).fetchall()]
-        unlisted = connection.execute(queries.UNLISTED_GRANTS).fetchall()
     return Ledger(
         active=tuple(key for key, _, _ in rows),
         incomplete=frozenset(key for key, state, _ in rows if state != "complete"),
@@ -49,7 +47,6 @@ def read_ledger(data: Path) -> Ledger:
         whole=frozenset(key for key, state, since in rows if state == "complete" and since is None),
         refreshed_at=refreshed[0] if refreshed else None,
         grants=tuple(grants),
-        unlisted=frozenset(grant for (grant,) in unlisted),
     )
 
 
@@ -65,11 +62,43 @@ def newcomers(data: Path) -> frozenset[str]:
 
 
 def newcomer_grants(data: Path) -> frozenset[str]:
-    """Return the grants connected while notifications arrived whose contacts and events were never listed."""
+    """Return the grants connected while notifications arrived of which nothing beside the mail was listed."""
     if not catalog_path(data).exists():
         return frozenset()
     with connect(data) as connection:
-        return frozenset(grant for (grant,) in connection.execute(queries.NEWCOMER_GRANTS).fetchall())
+        found = connection.execute(queries.NEWCOMER_GRANTS).fetchall()
+    return frozenset(grant for grant, provider, off in found if any(_lists(grant, provider, off)))
+
+
+def unlisted_grants(data: Path) -> frozenset[str]:
+    """Return the valid grants some wanted list of which, beside the mail, has not come to its end."""
+    if not catalog_path(data).exists():
+        return frozenset()
+    with connect(data) as connection:
+        grants = connection.execute(queries.VALID_GRANTS).fetchall()
+        ended = set(connection.execute(queries.LISTS_ENDED).fetchall())
+        calendars: dict[str, list[str]] = {}
+        for grant, calendar in connection.execute(queries.CALENDARS).fetchall():
+            calendars.setdefault(grant, []).append(calendar)
+    return frozenset(
+        grant
+        for grant, provider, off in grants
+        if not ended.issuperset(_lists(grant, provider, off, calendars.get(grant, ())))
+    )
+
+
+def _lists(
+    grant_id: str, provider: str, streams_off: Collection[str], calendars: Iterable[str] = ()
+) -> Iterator[tuple[str, str, str | None]]:
+    """Yield stream, grant and scope of each list beside the mail that is offered and wanted."""
+    wanted = {stream.name for stream in (CONTACTS, CALENDARS, EVENTS)}.difference(streams_off)
+    if EVENTS.name in wanted:
+        # Without the calendars no event can be listed.
+        wanted.add(CALENDARS.name)
+        yield from ((EVENTS.name, grant_id, calendar) for calendar in calendars)
+    for stream in (CONTACTS, CALENDARS):
+        if stream.name in wanted:
+            yield from ((stream.name, grant_id, scope) for scope in stream.scopes(provider))
 
 
 def thread_costs(data: Path, grant_ids: Collection[str]) -> str:
@@ -83,6 +112,14 @@ def thread_costs(data: Path, grant_ids: Collection[str]) -> str:
     requests = sum(pages for pages, _ in costs)
     units = sum(spent for _, spent in costs)
     return f"About {threads:,} threads in {requests:,} requests, {units:,} of Gmail's quota units"
+
+
+def grants_with_open_gaps(data: Path) -> frozenset[str]:
+    """Return the valid grants in which an ended gap waits for its repair."""
+    if not catalog_path(data).exists():
+        return frozenset()
+    with connect(data) as connection:
+        return frozenset(grant for (grant,) in connection.execute(queries.GRANTS_TO_REPAIR).fetchall())
 
 
 def applied_up_to(data: Path) -> int:

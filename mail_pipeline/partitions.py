@@ -114,6 +114,11 @@ def accounts_at_work(instance: dg.DagsterInstance) -> bool:
     return _run_at_work(instance, {"refresh_accounts"}, _ACCOUNTS)
 
 
+def job_at_work(instance: dg.DagsterInstance, job: str) -> bool:
+    """Tell whether a run of a job is queued or running."""
+    return _run_at_work(instance, {job}, set())
+
+
 def _run_at_work(instance: dg.DagsterInstance, jobs: set[str], assets: set[dg.AssetKey]) -> bool:
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return any(run.job_name in jobs or assets.intersection(run.asset_selection or ()) for run in runs)

@@ -9,6 +9,7 @@ from mail_pipeline.config import ReconcileConfig
 from mail_pipeline.errors import MailPipelineError
 from mail_pipeline.lake.upkeep import upkeep
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.ledger import grants_with_open_gaps
 from mail_pipeline.search.refresh import Refreshed, refresh
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
@@ -21,7 +22,7 @@ from mail_pipeline.sync.attachments import (
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
 from mail_pipeline.sync.coverage import Coverage, watch
 from mail_pipeline.sync.mirror import mirror
-from mail_pipeline.sync.reconcile import ReconcileReport, grants_with_open_gaps, reconcile
+from mail_pipeline.sync.reconcile import ReconcileReport, reconcile
 from mail_pipeline.sync.retention import retire
 from mail_pipeline.sync.streams import RECORD_STREAMS
 
@@ -92,9 +93,9 @@ class MailPipelineResource:
     def reconcile(self, config: ReconcileConfig) -> ReconcileReport:
         """Reconcile as `mail_pipeline.sync.reconcile.reconcile` promises."""
         settings = self.settings()
-        chosen = None if config.grant is None else {config.grant}
+        chosen = None if config.grant is None else frozenset({config.grant})
         if config.gaps_only:
-            gaps = grants_with_open_gaps(settings)
+            gaps = grants_with_open_gaps(settings.data)
             chosen = gaps if chosen is None else chosen & gaps
         return reconcile(
             settings, grants=chosen, since=config.bound(), providers=set(config.providers) or None

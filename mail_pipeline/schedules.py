@@ -1,35 +1,61 @@
 """What runs by the clock. All on from the start, and to be seen and switched off under Automation."""
 
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 import dagster as dg
 
 from mail_pipeline import jobs
 from mail_pipeline.config import BackfillConfig, ReconcileConfig
+from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import catalog_path
-from mail_pipeline.ledger import Ledger, read_ledger
+from mail_pipeline.ledger import grants_with_open_gaps, read_ledger, unlisted_grants
 from mail_pipeline.partitions import (
     GRANT_PARTITIONS,
     MAILBOXES_PER_RUN,
     PARTITIONS,
     contiguous_ranges,
+    job_at_work,
     listing_at_work,
     range_tags,
 )
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.search.refresh import is_behind
-from mail_pipeline.sync.reconcile import LISTED_BY_FOLDER, grants_with_open_gaps
+from mail_pipeline.sync.reconcile import LISTED_BY_FOLDER
 
 _RUNS_PER_NIGHT = 100
 _RECENT_DAYS = 7
 
 # On by default: a pipeline that is connected and quietly fetches nothing would be the worse surprise.
-refresh_accounts_schedule = dg.ScheduleDefinition(
-    name="refresh_accounts_every_15_minutes",
-    job=jobs.refresh_accounts,
-    cron_schedule="*/15 * * * *",
-    description="Lists grants and folders, so that new mailboxes appear and those gone disappear.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+_ON = dg.DefaultScheduleStatus.RUNNING
+
+
+def _asks_the_api(
+    name: str,
+    job: str,
+    cron: str,
+    description: str,
+    *,
+    of: ReconcileConfig | None = None,
+) -> dg.ScheduleDefinition:
+    """Return a schedule of a job that can do nothing without a key."""
+
+    @dg.schedule(job_name=job, name=name, cron_schedule=cron, description=description, default_status=_ON)
+    def evaluate(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.RunRequest | dg.SkipReason:
+        try:
+            mail_pipeline.settings().require_key()
+        except StopRun as error:
+            return dg.SkipReason(str(error))
+        return dg.RunRequest() if of is None else _reconcile_run(of)
+
+    return evaluate
+
+
+refresh_accounts_schedule = _asks_the_api(
+    "refresh_accounts_every_15_minutes",
+    jobs.refresh_accounts.name,
+    "*/15 * * * *",
+    "Lists grants and folders, so that new mailboxes appear and those gone disappear.",
 )
 
 
@@ -37,7 +63,7 @@ refresh_accounts_schedule = dg.ScheduleDefinition(
     job=jobs.backfill,
     cron_schedule="0 2 * * *",
     description="Backfills every mailbox that is not complete: new, stopped half-way, paused or failed.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=_ON,
 )
 def nightly_backfill(
     context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
@@ -56,7 +82,7 @@ def nightly_backfill(
 
 
 def _mirror_schedule(
-    name: str, cron: str, description: str, whose: Callable[[Ledger], Collection[str]], config: BackfillConfig
+    name: str, cron: str, description: str, whose: Callable[[Path], Collection[str]], config: BackfillConfig
 ) -> dg.ScheduleDefinition:
     """Return a schedule that lists contacts, calendars and events in as few runs as cover those grants."""
 
@@ -65,14 +91,14 @@ def _mirror_schedule(
         name=name,
         cron_schedule=cron,
         description=description,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=_ON,
     )
     def evaluate(
         context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
     ) -> list[dg.RunRequest] | dg.SkipReason:
         if listing_at_work(context.instance):
             return dg.SkipReason("A backfill is at work; the next time takes what it leaves.")
-        wanted = whose(read_ledger(mail_pipeline.settings().data))
+        wanted = whose(mail_pipeline.settings().data)
         registered = context.instance.get_dynamic_partitions(GRANT_PARTITIONS)
         ranges = list(contiguous_ranges(registered, wanted, longest=MAILBOXES_PER_RUN))
         if not ranges:
@@ -89,43 +115,42 @@ nightly_mirror = _mirror_schedule(
     "nightly_mirror",
     "30 1 * * *",
     "Lists contacts, calendars and events of grants where that was never done to its end.",
-    whose=lambda ledger: ledger.unlisted,
+    whose=unlisted_grants,
     config=BackfillConfig(),
 )
 weekly_mirror = _mirror_schedule(
     "weekly_mirror",
     "30 1 * * 6",
     "Lists all contacts, calendars and events again: what no notification told of is found.",
-    whose=lambda ledger: ledger.grants,
+    whose=lambda data: read_ledger(data).grants,
     config=BackfillConfig(full_resync=True),
 )
-watch_webhooks_schedule = dg.ScheduleDefinition(
-    name="watch_webhooks_every_5_minutes",
-    job=jobs.watch_webhooks,
-    cron_schedule="*/5 * * * *",
-    description="Looks whether notifications arrive; an outage is written down as a gap.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+watch_webhooks_schedule = _asks_the_api(
+    "watch_webhooks_every_5_minutes",
+    jobs.watch_webhooks.name,
+    "*/5 * * * *",
+    "Looks whether notifications arrive; an outage is written down as a gap.",
 )
 catch_up_schedule = dg.ScheduleDefinition(
     name="apply_notifications_every_15_minutes",
     job=jobs.apply_notifications,
     cron_schedule="7-59/15 * * * *",
     description="Asks the API again for what was out of reach when notifications called for it.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=_ON,
 )
 overview_schedule = dg.ScheduleDefinition(
     name="overview_every_hour",
     job=jobs.refresh_overview,
     cron_schedule="20 * * * *",
     description="Counts what there is, so that its growth makes curves.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=_ON,
 )
 upkeep_schedule = dg.ScheduleDefinition(
     name="nightly_upkeep",
     job=jobs.upkeep,
     cron_schedule="0 5 * * *",
     description="Merges small files, and removes notifications that were applied long ago.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=_ON,
 )
 
 
@@ -133,51 +158,50 @@ upkeep_schedule = dg.ScheduleDefinition(
     job=jobs.reconcile,
     cron_schedule="40 * * * *",
     description="Sweeps the grants in which notifications may be missing.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=_ON,
 )
-def hourly_gap_repair(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.RunRequest | dg.SkipReason:
+def hourly_gap_repair(
+    context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
+) -> dg.RunRequest | dg.SkipReason:
     """Ask for a sweep where a gap has ended and is not repaired."""
-    settings = mail_pipeline.settings()
-    if not catalog_path(settings.data).exists() or not grants_with_open_gaps(settings):
+    if not grants_with_open_gaps(mail_pipeline.settings().data):
         return dg.SkipReason("No gap waits for its repair.")
+    if job_at_work(context.instance, jobs.reconcile.name):
+        return dg.SkipReason("A sweep is at work.")
     return _reconcile_run(ReconcileConfig(gaps_only=True))
 
 
-@dg.schedule(
-    job=jobs.reconcile,
-    cron_schedule="0 3 * * *",
-    description=f"Sets the mail of the last {_RECENT_DAYS} days against the provider's lists.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+nightly_reconcile = _asks_the_api(
+    "nightly_reconcile",
+    jobs.reconcile.name,
+    "0 3 * * *",
+    f"Sets the mail of the last {_RECENT_DAYS} days against the provider's lists.",
+    of=ReconcileConfig(days=_RECENT_DAYS),
 )
-def nightly_reconcile() -> dg.RunRequest:
-    """Sweep the recent mail of every grant."""
-    return _reconcile_run(ReconcileConfig(days=_RECENT_DAYS))
-
-
-@dg.schedule(
-    job=jobs.reconcile,
-    cron_schedule="0 4 * * 0",
-    description="Sweeps all mail of IMAP, Yahoo and iCloud: no webhook tells of what is older than 90 days.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+weekly_imap_sweep = _asks_the_api(
+    "weekly_imap_sweep",
+    jobs.reconcile.name,
+    "0 4 * * 0",
+    "Sweeps all mail of IMAP, Yahoo and iCloud: no webhook tells of what is older than 90 days.",
+    of=ReconcileConfig(providers=list(LISTED_BY_FOLDER)),
 )
-def weekly_imap_sweep() -> dg.RunRequest:
-    """Sweep IMAP mailboxes folder by folder."""
-    return _reconcile_run(ReconcileConfig(providers=list(LISTED_BY_FOLDER)))
 
 
 @dg.schedule(
     job=jobs.refresh_search,
     cron_schedule="3-59/10 * * * *",
     description="Brings the search index up to the messages, where anything was committed since.",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=_ON,
 )
 def refresh_search_every_10_minutes(
-    mail_pipeline: dg.ResourceParam[MailPipelineResource],
+    context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a refresh where the lake has moved on."""
     data = mail_pipeline.settings().data
     if not catalog_path(data).exists() or not is_behind(data):
         return dg.SkipReason("The search index holds what the tables hold.")
+    if job_at_work(context.instance, jobs.refresh_search.name):
+        return dg.SkipReason("A refresh is at work.")
     return dg.RunRequest()
 
 

@@ -28,7 +28,7 @@ from mail_pipeline.sync.verify import KINDS, Verification, verify
 def command(grants: tuple[str, ...], since: datetime | None, repair: bool, as_json: bool) -> None:
     """List ids, flags and folders at the provider, and name what differs in the lake. Changes nothing.
 
-    missing: the provider lists it, the lake does not have it. deleted: the provider lists it, the lake has it
+    unknown: the provider lists it, the lake does not have it. deleted: the provider lists it, the lake has it
     as deleted. extra: the lake has it, and the provider, asked for it, says it is not there. changed: it is
     read, starred or in folders otherwise than the lake says.
 

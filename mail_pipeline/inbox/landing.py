@@ -17,9 +17,9 @@ from mail_pipeline.settings import Settings
 from mail_pipeline.subset import EVERYTHING, Subsets, read_subsets
 
 _BATCH = 500
+"""Rows of one statement, and of one transaction of retention."""
 _SLEPT_SECONDS = 300.0
 """A heartbeat comes every 15 s, unless the machine sleeps."""
-"""Rows of one statement, and of one transaction of retention."""
 _NARROWED_AT_ONCE = 32 * 2**20
 _LOCK = 7_526_417_308_291_164_001
 """The landing table among Postgres' advisory locks: any number that nobody else takes."""

@@ -15,13 +15,12 @@ ACTIVE_MAILBOXES = "SELECT partition_key, state, since FROM mailboxes WHERE acti
 
 ACTIVE_GRANTS = "SELECT id FROM grants ORDER BY created_at, id"
 
-UNLISTED_GRANTS = """
-SELECT g.id FROM grants g
-LEFT JOIN stream_ledger l ON l.grant_id = g.id AND l.stream IN ('contacts', 'events')
-WHERE g.status = 'valid'
-GROUP BY g.id HAVING count(l.stream) = 0 OR NOT bool_and(l.state IN ('complete', 'skipped'))
-"""
-"""Grants whose account beside the mail was never listed, or not to its end."""
+VALID_GRANTS = "SELECT id, provider, coalesce(streams_off, []) FROM grants WHERE status = 'valid'"
+
+LISTS_ENDED = "SELECT stream, grant_id, scope FROM stream_ledger WHERE state IN ('complete', 'skipped')"
+"""The lists beside the mail that came to their ends, or that the provider does not offer."""
+
+CALENDARS = "SELECT grant_id, id FROM calendars"
 
 PACE = """
 WITH ledger AS MATERIALIZED (
@@ -311,9 +310,10 @@ GRANT_FOLDERS = "SELECT id FROM folders WHERE grant_id = ? ORDER BY id"
 MAILBOX_KEYS = "SELECT partition_key FROM mailboxes WHERE active AND grant_id = ?"
 
 NEWCOMER_GRANTS = """
-SELECT g.id FROM grants g
+SELECT g.id, g.provider, coalesce(g.streams_off, []) FROM grants g
 SEMI JOIN notifications n ON n.grant_id = g.id AND n.trigger = 'grant.created'
 ANTI JOIN stream_ledger l ON l.grant_id = g.id
+WHERE g.status = 'valid'
 """
 """Grants connected while notifications arrived, of which nothing beside the mail was ever listed."""
 

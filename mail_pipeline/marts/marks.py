@@ -1,8 +1,7 @@
 """How a message is told to be an automatic reply, a newsletter or a forward where no header says it.
 
-The list API gives no headers, so all rests on subjects,
-senders and Gmail's categories. Patterns are of RE2, for
-text in lower case.
+The list API gives no headers, so all rests on subjects, senders and Gmail's categories. Patterns are of RE2,
+for text in lower case.
 """
 
 AUTO_REPLY_SUBJECT = (

@@ -65,9 +65,8 @@ class Plain(NamedTuple):
 def plain(body: str) -> Plain:
     """Return a body, HTML or not, as plain text, its quoted tail apart.
 
-    A quote is told by what mail programs put around it, else by the line that introduces it,
-    in a dozen languages.
-    Answers between quoted lines stay where they are, with the lines.
+    A quote is told by what mail programs put around it, else by the line that introduces it, in a dozen
+    languages. Answers between quoted lines stay where they are, with the lines.
     """
     text = _from_html(body) if _HTML.search(body) else body.replace("\r\n", "\n").replace("\0", "")
     own, mark, tail = text.partition(_MARK)

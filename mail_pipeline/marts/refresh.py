@@ -1,9 +1,8 @@
 """Bringing the marts up to the mail: what changed is looked up, what depends on it is made again.
 
 All marts of a grant move together, in one transaction, so that they always agree with each other. They are
-computed beside the writers, without the write lock,
-which is held for the writing only. What a refresh reads may
-be newer than the snapshot it began with; whatever is, is looked at again by the next.
+computed beside the writers, without the write lock, which is held for the writing only. What a refresh reads
+may be newer than the snapshot it began with; whatever is, is looked at again by the next.
 """
 
 import hashlib
@@ -57,9 +56,8 @@ class _Overtaken(Exception):
 def refresh_marts(data: Path, reporting: Reporting = DEFAULT) -> MartReport:
     """Bring all marts of a data folder up to its mail; costs what has changed.
 
-    Where rules or settings have changed since,
-    everything is made again. Safe to interrupt and to run twice at
-    once. Raises RetryLater where others keep getting ahead of it, and as the lake does.
+    Where rules or settings have changed since, everything is made again. Safe to interrupt and to run twice
+    at once. Raises RetryLater where others keep getting ahead of it, and as the lake does.
     """
     report = MartReport()
     with Lake(data) as lake, connect(data) as reader:

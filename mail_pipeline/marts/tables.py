@@ -6,10 +6,9 @@ The statements see, for each table `t` made before theirs:
 - `t_now`: the whole table as it will be after this refresh,
 - `t_diff`: rows that leave it and rows that come into it,
 
-and `changed` (grant_id, message_id), `chunk` (grant_id): the messages and the grants at work.
-`touched` names rows
-by their key; `rows` says what they are, from `touched` and the tables `t_now`. So a table's rows are always a
-function of other tables alone, and the way there makes no difference.
+and `changed` (grant_id, message_id), `chunk` (grant_id): the messages and the grants at work. `touched` names
+rows by their key; `rows` says what they are, from `touched` and the tables `t_now`. So a table's rows are
+always a function of other tables alone, and the way there makes no difference.
 """
 
 from dataclasses import dataclass, field

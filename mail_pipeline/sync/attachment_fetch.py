@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from mail_pipeline.errors import MailPipelineError, SkipMailbox
+from mail_pipeline.errors import MailPipelineError, SkipMailbox, traced
 from mail_pipeline.lake.attachment_tables import FAILED, GONE, SKIPPED, STORED
 from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.nylas import (
@@ -236,7 +236,7 @@ class GrantFetch:
         except (MailPipelineError, OSError):
             raise
         except Exception as error:
-            _log.exception("An attachment of grant %s stopped by an unexpected error", self._grant_id)
+            _log.error("An attachment of grant %s stopped by an unexpected %s", self._grant_id, traced(error))
             step = "The log has its traceback; please report it. The next fetch tries it again."
             outcome = self._failed(
                 wanted, SkipMailbox(f"An unexpected {type(error).__name__} stopped it", next_step=step)

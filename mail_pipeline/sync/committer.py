@@ -58,7 +58,7 @@ class Write:
 
 
 class Committer:
-    """Stores writes in the order they are submitted; `start` before, `close` after use."""
+    """Stores writes in the order they are submitted, from the start; `close` it after use."""
 
     def __init__(self, lake: Lake, leases: Leases) -> None:
         """Take the lake and the leases under which this process may write."""

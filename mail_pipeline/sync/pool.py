@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
+from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun, traced
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
@@ -152,7 +152,7 @@ class Pool:
     ) -> Iterator[MailboxProgress]:
         """Work these grants and yield the last word on each of their slices.
 
-        `options` stand for the pool's own this time. `on_progress` is called from this thread, about once a
+        `options`, where given, replace the pool's own. `on_progress` is called from this thread, about once a
         second for each slice at work. Raises StopRun for what stops everything.
         """
         waiting = list(grants)
@@ -286,7 +286,7 @@ def _list(listing: Listing, ended: MailPipelineError | None) -> MailPipelineErro
         except MailPipelineError as error:
             listing.stop(error)
         except Exception as error:
-            _log.exception("%s stopped by an unexpected error", listing.part.partition_key)
+            _log.error("%s stopped by an unexpected %s", listing.part.partition_key, traced(error))
             listing.stop(
                 SkipMailbox(
                     f"An unexpected {type(error).__name__} stopped the mailbox",

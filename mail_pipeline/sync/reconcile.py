@@ -107,12 +107,6 @@ def _relist(settings: Settings, lake: Lake, grant_ids: Sequence[str]) -> Iterato
             yield from mirror(stream, of, settings=settings, options=BackfillOptions(full_resync=True))
 
 
-def grants_with_open_gaps(settings: Settings) -> set[str]:
-    """Return the valid grants in which an ended gap waits for its repair."""
-    with Lake(settings.data) as lake:
-        return set(lake.column(queries.GRANTS_TO_REPAIR))
-
-
 def _reconcile(sweeps: Sweeps, job: SweepJob, covered: bool) -> Reconciliation:
     grant_id, provider = job.grant_id, job.provider
     told = Reconciliation(

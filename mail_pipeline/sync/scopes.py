@@ -81,7 +81,7 @@ class Scope:
 
 
 class Scopes:
-    """The scopes of grants, as the lake knows them at this moment; not to be kept for long."""
+    """The scopes of grants, each as the lake knew it when it was first asked for."""
 
     def __init__(self, lake: Lake, subsets: Subsets) -> None:
         """Ask the lake for nothing yet."""

@@ -39,13 +39,16 @@ class Swept:
     sightings: list[tuple[str, str | None, int, Any, Any, Any]] = field(default_factory=list)
     """Id, the folder listed, when, unread, starred, and all folders where the list tells them."""
     unreadable: int = 0
+    """Records without a readable id: each may be any message that seems to be missing."""
+    conclusive: bool = True
+    """What was not listed tells anything: not so where nothing was asked for."""
     scope: Scope | None = None
     """What of the mailbox is wanted; None: all of it."""
 
     @classmethod
     def nothing(cls, grant_id: str, at: int) -> "Swept":
         """Return the sweep of a grant of which no mail is wanted: it concludes nothing."""
-        return cls(grant_id, None, at, by_folder=False, unreadable=1)
+        return cls(grant_id, None, at, by_folder=False, conclusive=False)
 
     @property
     def bound(self) -> int | None:
@@ -131,8 +134,7 @@ def compare(transaction: Transaction, swept: Swept, *, settled: bool = False) ->
     table = _table(swept)
     asked = {"grant": swept.grant_id, "since": swept.bound, "began": swept.began_at}
     seen = {"grant": swept.grant_id, "before": swept.began_at if settled else None}
-    # A record without a readable id may be any of those that seem to be missing.
-    sure = not swept.unreadable
+    sure = swept.conclusive and not swept.unreadable
     missing = transaction.given(queries.SWEPT_MISSING, asked, swept=table) if sure else []
     left = transaction.given(queries.SWEPT_LEFT, asked, swept=table) if sure and swept.by_folder else []
     if (scope := swept.scope) is not None:

@@ -19,12 +19,12 @@ from mail_pipeline.sync.sweeps import SweepJob, Sweeps, open_sweeps
 
 _log = logging.getLogger(__name__)
 
-ABSENT = "missing"
+UNKNOWN = "unknown"
 DELETED = "deleted"
 EXTRA = "extra"
 CHANGED = "changed"
 KINDS = {
-    ABSENT: "the provider lists it, the lake does not have it",
+    UNKNOWN: "the provider lists it, the lake does not have it",
     DELETED: "the provider lists it, the lake has it as deleted",
     EXTRA: "the lake has it, the provider says it is not there",
     CHANGED: "it is read, starred or in folders otherwise than the lake says",
@@ -159,5 +159,5 @@ def _kinds(found: Differences, gone: Collection[str]) -> dict[str, str]:
     return {
         **dict.fromkeys([*(row[0] for row in found.changed), *moved], CHANGED),
         **dict.fromkeys(gone, EXTRA),
-        **{identity: DELETED if held else ABSENT for identity, _, held in found.unknown},
+        **{identity: DELETED if held else UNKNOWN for identity, _, held in found.unknown},
     }

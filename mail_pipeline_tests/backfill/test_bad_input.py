@@ -29,6 +29,8 @@ from mail_pipeline.simulator import (
     Simulator,
 )
 from mail_pipeline.sync.backfill import MailboxProgress
+from mail_pipeline.sync.records import read_messages
+from mail_pipeline.sync.streams import mail
 from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.door import Door
 from mail_pipeline_tests.backfill.world import World, differences, world
@@ -165,6 +167,29 @@ def test_a_provider_nobody_knows_is_listed_in_one_pass_and_one_without_mail_not_
     assert {each.state for each in world.backfill(keys).values()} == {"complete"}
     served = {key: mail for key, mail in world.served().items() if key[0] == keys[0]}
     assert differences(world.stored(), served) == {}
+
+
+def test_an_unexpected_error_fails_its_mailbox_alone_and_is_logged_without_what_it_says(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = serve(simulator())
+    grant_id = fleet().mailbox(0).grant.id
+    subject = next(iter(world.simulator.truth(grant_id)))["subject"]
+
+    def chokes(records: list[Any], **options: Any) -> Any:
+        if any(record["grant_id"] == grant_id for record in records):
+            raise RuntimeError(f"no rule for {subject}")
+        return read_messages(records, **options)
+
+    monkeypatch.setattr(mail, "read_messages", chokes)
+    ended = world.backfill(world.register())
+
+    failed = ended.pop(grant_id)
+    assert {each.state for each in ended.values()} == {"complete"}
+    assert (failed.state, failed.reason) == ("failed", "An unexpected RuntimeError stopped the mailbox")
+    assert f"{grant_id} stopped by an unexpected builtins.RuntimeError" in caplog.text
+    assert "in chokes" in caplog.text
+    assert subject not in caplog.text
 
 
 def test_a_lake_of_a_newer_version_is_left_alone(serve: Serve) -> None:

@@ -28,7 +28,7 @@ def test_each_message_that_differs_is_printed_and_fails_the_command(here: Cli, s
     assert counts[microsoft] == ["microsoft", "450", "2", "0", "0", "1"]
     assert counts[imap] == ["imap", "120", "0", "0", "0", "0"]
     kinds = [line.split()[1] for line in messages.splitlines() if line.startswith(microsoft)]
-    assert sorted(kinds) == ["changed", "missing", "missing"]
+    assert sorted(kinds) == ["changed", "unknown", "unknown"]
     assert f"{imap}: done" in result.stderr
     with connect(copied) as lake:
         assert lake.execute("SELECT * FROM all_messages ORDER BY ALL").fetchall() == before
@@ -55,7 +55,7 @@ def test_what_differs_is_mended_when_asked_for(here: Cli, served: Served, copied
     again = here.invoke("verify", "--grant", microsoft)
 
     assert repaired.exit_code == 0
-    assert "missing" in repaired.stdout
+    assert "unknown" in repaired.stdout
     assert repaired.stdout.rstrip().endswith("Repaired.")
     assert again.exit_code == 0
     assert "changed" not in again.stdout.splitlines()[-1]

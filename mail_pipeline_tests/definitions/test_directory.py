@@ -12,11 +12,16 @@ from mail_pipeline import connect
 from mail_pipeline.config import BackfillConfig
 from mail_pipeline.definitions import defs
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.ledger import newcomer_grants, unlisted_grants
 from mail_pipeline.partitions import GRANT_PARTITIONS, grant_partitions
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.schedules import nightly_mirror, weekly_mirror
 from mail_pipeline.sensors import newcomer_backfill
+from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import MailboxSpec
+from mail_pipeline.sync.backfill import BackfillOptions
+from mail_pipeline.sync.mirror import mirror
+from mail_pipeline.sync.streams import CALENDARS, CONTACTS, EVENTS, RECORD_STREAMS
 
 from .conftest import Start
 from .running import newest_of, register, run_job
@@ -108,6 +113,57 @@ def test_an_account_connected_while_notifications_arrive_is_mirrored_by_itself(
     assert isinstance(requests, list)
     assert {request.job_name for request in requests} == {"backfill", "mirror"}
     assert {request.tags["dagster/asset_partition_range_start"] for request in requests} == {grant}
+
+
+def test_an_account_of_which_only_mail_is_wanted_is_not_asked_for_again_and_again(
+    start: Start, instance: dg.DagsterInstance, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "mail_pipeline.toml"
+    config.write_text("contacts = false\ncalendars = false\nevents = false\n")
+    monkeypatch.setenv("MAIL_PIPELINE_CONFIG", str(config))
+    [grant] = register(instance, start(GOOD))
+    with Lake(data) as lake, lake.transaction() as transaction:
+        transaction.change(
+            "notifications",
+            "INSERT INTO notifications (number, trigger, grant_id) VALUES (1, 'grant.created', ?)",
+            [grant],
+        )
+
+    assert newcomer_grants(data) == frozenset()
+    assert unlisted_grants(data) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("done", "left"),
+    [
+        ([], True),
+        (["contacts"], True),
+        (["contacts", "calendars"], True),
+        (["contacts", "calendars", "events"], False),
+    ],
+)
+def test_a_night_goes_on_with_an_account_until_each_of_its_lists_has_ended(
+    start: Start, instance: dg.DagsterInstance, data: Path, done: list[str], left: bool
+) -> None:
+    [grant] = register(instance, start(GOOD))
+    for stream in done:
+        list(mirror(RECORD_STREAMS[stream], [grant], settings=Settings.from_env()))
+
+    assert unlisted_grants(data) == ({grant} if left else set())
+    assert isinstance(asked_by(instance, nightly_mirror), list if left else dg.SkipReason)
+
+
+def test_a_list_that_stopped_half_way_is_gone_on_with(
+    start: Start, instance: dg.DagsterInstance, data: Path
+) -> None:
+    [grant] = register(instance, start(GOOD))
+    for stream in (CONTACTS, CALENDARS):
+        list(mirror(stream, [grant], settings=Settings.from_env()))
+    options = BackfillOptions(max_pages=1, page_size=2)
+    [word] = mirror(EVENTS, [grant], settings=Settings.from_env(), options=options)
+    assert word.state == "listing"
+
+    assert unlisted_grants(data) == {grant}
 
 
 @pytest.mark.parametrize("stream", ["contacts", "calendars", "events", "provider_threads"])

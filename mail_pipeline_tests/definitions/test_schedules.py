@@ -103,11 +103,21 @@ def test_accounts_are_listed_every_quarter_of_an_hour():
     assert (schedule.cron_schedule, schedule.job_name) == ("*/15 * * * *", "refresh_accounts")
 
 
+NEED_THE_KEY = (
+    "refresh_accounts_every_15_minutes",
+    "watch_webhooks_every_5_minutes",
+    "nightly_reconcile",
+    "weekly_imap_sweep",
+)
+
+
 def asked(instance: dg.DagsterInstance, name: str) -> list[dg.RunRequest]:
     """Evaluate a schedule as the daemon does; return what it asks for."""
-    resources = {"mail_pipeline": MailPipelineResource()} if name == "hourly_gap_repair" else {}
+    takes_it = name in NEED_THE_KEY or name == "hourly_gap_repair"
     with dg.build_schedule_context(
-        instance=instance, resources=resources, scheduled_execution_time=datetime(2026, 11, 21, tzinfo=UTC)
+        instance=instance,
+        resources={"mail_pipeline": MailPipelineResource()} if takes_it else {},
+        scheduled_execution_time=datetime(2026, 11, 21, tzinfo=UTC),
     ) as context:
         data = defs.resolve_schedule_def(name).evaluate_tick(context)
     return list(data.run_requests or ())
@@ -143,9 +153,18 @@ def test_what_a_schedule_asks_for_can_be_run(instance, start, name, told):
         "nightly_upkeep",
     ],
 )
-def test_what_needs_no_config_is_asked_for_without(instance, name):
+def test_what_needs_no_config_is_asked_for_without(instance, start, name):
+    start()
     [request] = asked(instance, name)
     assert request.run_config in ({}, None)
+
+
+@pytest.mark.parametrize("name", NEED_THE_KEY)
+def test_without_a_key_nothing_is_asked_for_that_could_only_fail(instance, start, name):
+    assert asked(instance, name) == []
+
+    start()
+    assert len(asked(instance, name)) == 1
 
 
 def test_a_gap_is_repaired_once_it_has_ended_and_only_then(instance, start, data):
@@ -164,6 +183,9 @@ def test_a_gap_is_repaired_once_it_has_ended_and_only_then(instance, start, data
 
     [request] = asked(instance, "hourly_gap_repair")
     assert request.run_config["ops"]["reconciliations"]["config"]["gaps_only"] is True
+
+    instance.create_run_for_job(defs.resolve_job_def("reconcile"), status=dg.DagsterRunStatus.STARTED)
+    assert asked(instance, "hourly_gap_repair") == [], "a sweep is at work"
 
 
 def test_all_schedules_are_on_from_the_start():

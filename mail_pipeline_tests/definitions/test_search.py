@@ -1,6 +1,7 @@
 import dagster as dg
 import pytest
 
+from mail_pipeline.definitions import defs
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.schedules import refresh_search_every_10_minutes
@@ -32,6 +33,14 @@ def test_a_run_brings_the_index_up_to_the_mail_and_counts(start, data, instance)
     told = newest(instance, "search_index")
     assert told.pop("size_bytes") > 0
     assert told == {"dagster/row_count": 2, "indexed": 2, "removed": 0}
+    assert isinstance(tick(instance), dg.SkipReason)
+
+
+def test_a_refresh_that_takes_longer_than_ten_minutes_is_not_asked_for_twice(start, data, instance):
+    with Lake(data) as lake:
+        store(lake, [letter("a", "Budget", "")])
+    instance.create_run_for_job(defs.resolve_job_def("refresh_search"), status=dg.DagsterRunStatus.STARTED)
+
     assert isinstance(tick(instance), dg.SkipReason)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from mail_pipeline.inbox.landing import Delivery
+from mail_pipeline.ledger import grants_with_open_gaps
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, MailboxSpec
 from mail_pipeline.simulator.webhooks import Webhook
 from mail_pipeline.sync.coverage import GRANT_EXPIRED, RECEIVER_DOWN, WEBHOOK_NOT_ACTIVE
-from mail_pipeline.sync.reconcile import grants_with_open_gaps
 from mail_pipeline_tests.live.conftest import Near
 from mail_pipeline_tests.live.near import NearWorld
 
@@ -265,7 +265,7 @@ def test_a_grant_expired_for_longer_than_nylas_catches_up_has_a_gap_of_its_own(n
     [(*_, ended, _)] = world.gaps()
     assert near_to(ended, back)
     assert (late, missed) in world.wrong()
-    assert grants_with_open_gaps(world.settings()) == {late}
+    assert grants_with_open_gaps(world.data) == {late}
 
     world.reconcile(late)
     assert world.wrong() == {}
@@ -335,17 +335,17 @@ def test_a_grant_that_did_not_get_through_keeps_a_gap_open_and_is_the_only_one_t
     world.follow()
     down(world, 30)
     world.watch()
-    assert grants_with_open_gaps(world.settings()) == set(world.keys())
+    assert grants_with_open_gaps(world.data) == set(world.keys())
 
     report = world.reconcile(patience=0.0, workers=1)
     [left] = [each.grant_id for each in report.grants if each.error is not None]
     assert report.open_gaps == 1
     assert [repaired for *_, repaired in world.gaps()] == [False]
-    assert grants_with_open_gaps(world.settings()) == {left}
+    assert grants_with_open_gaps(world.data) == {left}
 
     assert world.reconcile(left).open_gaps == 0
     assert [repaired for *_, repaired in world.gaps()] == [True]
-    assert grants_with_open_gaps(world.settings()) == set()
+    assert grants_with_open_gaps(world.data) == set()
 
 
 def test_a_grant_that_has_expired_keeps_a_gap_open_until_it_is_connected_again_or_gone(near: Near):
@@ -358,11 +358,11 @@ def test_a_grant_that_has_expired_keeps_a_gap_open_until_it_is_connected_again_o
     world.settle()
 
     assert world.reconcile().open_gaps == 1
-    assert grants_with_open_gaps(world.settings()) == set()
+    assert grants_with_open_gaps(world.data) == set()
 
     world.simulator.provider.reauthenticate(google)
     world.settle()
-    assert grants_with_open_gaps(world.settings()) == {google}
+    assert grants_with_open_gaps(world.data) == {google}
     world.simulator.provider.disconnect(google)
     world.settle()
     assert world.keys() == [microsoft]

@@ -80,7 +80,7 @@ def test_each_message_that_differs_is_named_with_the_way_it_does_and_none_is_cha
     assert kinds[gone] == "extra"
     assert kinds[flagged] == "changed"
     assert kinds[moved] in {"changed", "extra"}
-    assert kinds[arrived] == "missing"
+    assert kinds[arrived] == "unknown"
 
     assert world.reconcile().succeeded
     assert named(verify(world.settings())) == {}
@@ -133,9 +133,11 @@ def test_where_a_listed_record_cannot_be_read_nothing_is_called_extra(near: Near
     assert "that cannot be read: 1; so nobody can tell what is extra" in str(found.error)
 
 
-def test_a_grant_of_which_no_mail_is_wanted_has_nothing_to_differ(tmp_path: Path):
-    with mirrored(tmp_path, "messages = false", SUBSET_GOOGLE) as found:
+@pytest.mark.parametrize("before", ["messages = false", ""])
+def test_a_grant_of_which_no_mail_is_wanted_has_nothing_to_differ(tmp_path: Path, before: str):
+    with mirrored(tmp_path, before, SUBSET_GOOGLE) as found:
         found.mirror()
+        found.want("messages = false")
 
         [verified] = verify(found.world.settings())
 
