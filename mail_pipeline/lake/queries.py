@@ -307,6 +307,8 @@ WHERE gaps.cause = changed.cause AND gaps.began_at = changed.began_at
 
 GRANT_FOLDERS = "SELECT id FROM folders WHERE grant_id = ? ORDER BY id"
 
+MAILBOX_STATES = "SELECT partition_key, state FROM mailboxes WHERE active AND grant_id = ?"
+
 MAILBOX_KEYS = "SELECT partition_key FROM mailboxes WHERE active AND grant_id = ?"
 
 NEWCOMER_GRANTS = """

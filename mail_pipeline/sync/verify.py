@@ -3,37 +3,31 @@
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.writer import Lake
-from mail_pipeline.nylas import NotFound, NylasClient
+from mail_pipeline.nylas import MalformedPage, NotFound, NylasClient, Unsupported
 from mail_pipeline.settings import Settings
-from mail_pipeline.sync.checkpoints import COMPLETE
+from mail_pipeline.sync.checkpoints import COMPLETE, newest_checkpoints
 from mail_pipeline.sync.fetches import MESSAGE, MISSING, Fetch
 from mail_pipeline.sync.fetching import ask_message
-from mail_pipeline.sync.partition_keys import split
-from mail_pipeline.sync.sweep import Differences, compare
+from mail_pipeline.sync.partition_keys import RECENT, split
+from mail_pipeline.sync.sweep import Differences, Swept, compare
 from mail_pipeline.sync.sweeps import SweepJob, Sweeps, open_sweeps
 
 _log = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
+"""The provider lists it, the lake does not have it."""
 DELETED = "deleted"
+"""The provider lists it, the lake has it as deleted."""
 EXTRA = "extra"
+"""The lake has it; the provider, asked for it, says it is not there, or not where it is wanted."""
 CHANGED = "changed"
-KINDS = {
-    UNKNOWN: "the provider lists it, the lake does not have it",
-    DELETED: "the provider lists it, the lake has it as deleted",
-    EXTRA: "the lake has it, the provider says it is not there",
-    CHANGED: "it is read, starred or in folders otherwise than the lake says",
-}
+"""It is read, starred or in folders otherwise than the lake says."""
+KINDS = (UNKNOWN, DELETED, EXTRA, CHANGED)
 """In which ways a message can differ."""
-
-
-_Mailbox = tuple[str, int | None]
-"""The state of a mailbox, and how far back it was asked for (unix seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +45,8 @@ class Verification:
 
     grant_id: str
     provider: str
+    since: datetime | None = None
+    """The date it was compared to, as far back as its mail was backfilled; None: to the first message."""
     listed: int | None = None
     differences: tuple[Difference, ...] = ()
     error: MailPipelineError | None = None
@@ -74,83 +70,106 @@ def verify(
 ) -> list[Verification]:
     """Compare the mail of grants, all unless told which, with what their providers list.
 
-    By id, flags and folders, back to `since` or to where each mailbox was backfilled. No message is changed;
-    only the list of folders is brought up to date where mail is listed by folder. What notifications told
-    while the list was read is not judged. Raises StopRun for what stops everything; a grant that cannot be
-    compared, as one whose backfill has not ended, is in what is returned.
+    By id, flags and folders, back to `since` or to where each grant was backfilled. No message is changed;
+    only the list of folders is brought up to date where mail is listed by folder. A row that something else
+    has touched while the list was read is not called changed; what has arrived and waits to be applied is
+    unknown. Raises StopRun for what stops everything; a grant that cannot be compared, as one whose backfill
+    has not ended, is in what is returned.
     """
     bound = None if since is None else int(since.timestamp())
     with open_sweeps(settings) as sweeps:
-        reach = _reach(sweeps.lake)
         jobs = [replace(job, whole_since=None) for job in sweeps.jobs(grants=grants, since=bound)]
-        return sweeps.work(jobs, lambda job: _verify(sweeps, job, reach.get(job.grant_id, [])), on_grant)
+        return sweeps.work(jobs, lambda job: _verify(sweeps, job), on_grant)
 
 
-def _reach(lake: Lake) -> dict[str, list[_Mailbox]]:
-    """Return the mailboxes of each grant."""
-    reach: dict[str, list[_Mailbox]] = {}
-    for row in lake.table(queries.ACTIVE_MAILBOXES).to_pylist():
-        since = None if row["since"] is None else int(row["since"].timestamp())
-        reach.setdefault(split(row["partition_key"])[0], []).append((row["state"], since))
-    return reach
-
-
-def _verify(sweeps: Sweeps, job: SweepJob, mailboxes: list[_Mailbox]) -> Verification:
+def _verify(sweeps: Sweeps, job: SweepJob) -> Verification:
     told = Verification(job.grant_id, job.provider)
-    if not mailboxes:
-        # None of its mail is wanted.
-        return replace(told, listed=0)
     try:
-        job = _bounded(job, mailboxes)
         with sweeps.leases.held(sweeps.lake, job.grant_id):
+            job = _bounded(sweeps, job)
             swept, _ = sweeps.list_mail(job)
             with sweeps.lake.transaction() as transaction:
                 found = compare(transaction, swept, settled=True)
-            gone = _gone(sweeps.client, job, found)
+            gone, unclear = _gone(sweeps.client, job, found)
     except StopRun:
         raise
     except MailPipelineError as error:
         _log.warning("Grant %s was not verified: %s", job.grant_id, error.message)
         return replace(told, error=error)
     kinds = sorted(_kinds(found, gone).items())
-    differences = tuple(Difference(job.grant_id, identity, kind) for identity, kind in kinds)
-    doubt = None
-    if swept.unreadable:
-        doubt = SkipMailbox(
-            f"Listed records that cannot be read: {swept.unreadable:,}; so nobody can tell what is extra",
-            next_step="Run `mail-pipeline backfill` with --full-resync, then see the table dead_letters.",
-        )
-    return replace(told, listed=swept.listed, differences=differences, error=doubt)
+    return replace(
+        told,
+        since=None if job.since is None else datetime.fromtimestamp(job.since, UTC),
+        listed=swept.listed,
+        differences=tuple(Difference(job.grant_id, identity, kind) for identity, kind in kinds),
+        error=_doubt(swept, unclear),
+    )
 
 
-def _bounded(job: SweepJob, mailboxes: list[_Mailbox]) -> SweepJob:
-    """Look back no further than the mailboxes do. Raises SkipMailbox where nothing can be compared."""
+def _bounded(sweeps: Sweeps, job: SweepJob) -> SweepJob:
+    """Look back no further than its mailboxes do. Raises SkipMailbox where nothing can be compared yet."""
     if job.expired:
         raise SkipMailbox(
             f"Grant {job.grant_id} has expired, so nothing of it can be listed",
             next_step="Its owner has to connect it again.",
         )
-    if unfinished := sorted({state for state, _ in mailboxes if state != COMPLETE}):
+    mailboxes = sweeps.lake.table(queries.MAILBOX_STATES, [job.grant_id]).to_pylist()
+    standing = newest_checkpoints(sweeps.lake, [each["partition_key"] for each in mailboxes])
+    goal = sweeps.scopes.goal(job.grant_id, job.provider)
+    begin = f"Run `mail-pipeline backfill --grant {job.grant_id}` first."
+    if unfinished := sum(each["state"] != COMPLETE for each in mailboxes):
         raise SkipMailbox(
-            f"The backfill of grant {job.grant_id} has not ended: it is {', '.join(unfinished)}",
-            next_step=f"Run `mail-pipeline backfill --grant {job.grant_id}` first.",
+            f"Mailboxes of grant {job.grant_id} whose backfill has not ended: {unfinished:,}", next_step=begin
         )
-    bounds = [job.since, *(since for _, since in mailboxes)]
-    since = max((each for each in bounds if each is not None), default=None)
-    return replace(job, since=since)
+    if any(goal.missing(each.subset) for each in standing.values()):
+        raise SkipMailbox(
+            f"More of grant {job.grant_id} is wanted by now than was backfilled", next_step=begin
+        )
+    # The list that shows the last 90 days reaches no further anyway.
+    bounds = {each.since for key, each in standing.items() if split(key)[1] != RECENT}
+    if len(bounds) > 1:
+        raise SkipMailbox(
+            f"The folders of grant {job.grant_id} were backfilled to different dates",
+            next_step="Backfill them to one date, or verify with a date that all of them reach.",
+        )
+    bounds.add(job.since)
+    return replace(job, since=max((each for each in bounds if each is not None), default=None))
 
 
-def _gone(client: NylasClient, job: SweepJob, found: Differences) -> list[str]:
-    """Ask for what was not listed by itself: that a list did not show it says too little."""
+def _gone(client: NylasClient, job: SweepJob, found: Differences) -> tuple[list[str], int]:
+    """Ask for what was not listed by itself: that a list did not show it says too little.
+
+    Return which are not there, or not among what is wanted, and of how many that could not be told.
+    """
     gone = []
+    unclear = 0
     with client.grant(job.grant_id, job.provider) as grant:
         for identity, folder in found.missing:
             asked = Fetch(MESSAGE, job.grant_id, identity, MISSING, folder)
             try:
-                ask_message(grant, asked, imap=bool(job.grant["per_folder"]))
+                page, _ = ask_message(grant, asked, imap=bool(job.grant["per_folder"]))
             except NotFound:
                 gone.append(identity)
-    return gone
+            except (Unsupported, MalformedPage):
+                unclear += 1
+            else:
+                gone += page.left_out
+    return gone, unclear
+
+
+def _doubt(swept: Swept, unclear: int) -> SkipMailbox | None:
+    """Return what keeps the comparison from being whole."""
+    if swept.unreadable:
+        return SkipMailbox(
+            f"Listed records that cannot be read: {swept.unreadable:,}; so nobody can tell what is extra",
+            next_step="Run `mail-pipeline backfill` with --full-resync, then see the table dead_letters.",
+        )
+    if unclear:
+        return SkipMailbox(
+            f"Messages the provider neither shows nor says to be gone: {unclear:,}",
+            next_step="Run it again later; if they stay, ask Nylas' support about the grant.",
+        )
+    return None
 
 
 def _kinds(found: Differences, gone: Collection[str]) -> dict[str, str]:

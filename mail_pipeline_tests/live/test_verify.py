@@ -1,12 +1,15 @@
 """Verify names exactly the messages that differ from the provider's, in which way, and changes none."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from mail_pipeline.cli import main
 from mail_pipeline.errors import RetryLater, SkipMailbox, StopRun
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.simulator import Fault, FaultRule, Faults, MailboxSpec
@@ -179,9 +182,89 @@ def test_a_mailbox_whose_backfill_has_not_ended_is_not_compared(near: Near):
 
     error = found["google"].error
     assert isinstance(error, SkipMailbox)
-    assert "has not ended: it is registered" in error.message
+    assert "whose backfill has not ended: 1" in error.message
     assert f"backfill --grant {world.grant_id('google')}" in error.next_step
     assert found["microsoft"].verified
+
+
+def test_a_repair_fetches_nothing_that_was_not_to_be_backfilled(near: Near, monkeypatch: pytest.MonkeyPatch):
+    world = near(GOOGLE, backfilled=False)
+    middle, newest = _newest(world, 5), _newest(world, 0)
+    world.backfill(world.keys(), since=datetime.fromtimestamp(middle["date"], UTC))
+    [(before,)] = world.ask("SELECT count(*) FROM messages")
+    world.simulator.clock.advance(2)
+    world.simulator.provider.flag(newest["grant_id"], newest["id"], unread=not newest["unread"])
+    settings = world.settings()
+    for name, value in {
+        "NYLAS_API_URI": settings.api_uri,
+        "NYLAS_API_KEY": settings.api_key,
+        "MAIL_PIPELINE_DATA": str(world.data),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    result = CliRunner().invoke(main, ["verify", "--repair", "--json"])
+
+    said = json.loads(result.stdout)
+    assert [len(each["differences"]) for each in (*said["grants"], *said["repaired"])] == [1, 0]
+    assert said["grants"][0]["since"] is not None
+    assert world.ask("SELECT count(*) FROM messages") == [(before,)]
+    assert result.exit_code == 0
+
+
+def test_folders_that_reach_back_to_different_dates_are_not_compared_as_one(near: Near):
+    world = near(IMAP, backfilled=False)
+    keys = world.keys()
+    first, *others = (key for key in keys if not key.endswith("@recent"))
+    world.backfill([first], since=datetime(2026, 1, 1, tzinfo=UTC))
+    world.backfill([*others, f"{world.grant_id('imap')}/@recent"])
+
+    [found] = verify(world.settings())
+
+    assert not found.verified
+    assert "were backfilled to different dates" in str(found.error)
+
+
+def test_mail_that_left_the_folders_that_are_wanted_is_extra(tmp_path: Path):
+    with mirrored(tmp_path, 'exclude_folders = ["role:trash"]', SUBSET_GOOGLE) as found:
+        found.mirror()
+        world = found.world
+        world.simulator.clock.advance(2)
+        moved = _newest(world, 0)
+        world.simulator.provider.move(moved["grant_id"], moved["id"], [found.folder("google", "trash")])
+
+        [verified] = verify(world.settings())
+
+        assert named([verified]) == {moved["grant_id"]: {moved["id"]: "extra"}}
+
+
+def test_more_that_is_wanted_by_now_is_no_difference_but_a_backfill_to_run(tmp_path: Path):
+    with mirrored(tmp_path, 'exclude_message_fields = ["starred"]', SUBSET_GOOGLE) as found:
+        found.mirror()
+        found.world.simulator.clock.advance(2)
+        found.want("")
+
+        [verified] = verify(found.world.settings())
+
+    assert verified.differences == ()
+    assert "More of grant" in str(verified.error)
+    assert "backfill --grant" in str(verified.error)
+
+
+def test_a_message_that_cannot_be_asked_for_hides_none_of_the_others(near: Near):
+    world = near(GOOGLE, door=True)
+    assert world.door is not None
+    flagged, hidden = _newest(world, 0), _newest(world, 2)
+    world.simulator.provider.flag(flagged["grant_id"], flagged["id"], unread=not flagged["unread"])
+    world.door.edit(lambda asked: asked.operation == "messages", _without_the_third)
+    world.door.refuse(
+        lambda asked: asked.operation == "message", 400, {"error": {"type": "x", "message": "no"}}
+    )
+
+    [found] = verify(world.settings())
+
+    assert named([found]) == {flagged["grant_id"]: {flagged["id"]: "changed"}}
+    assert "neither shows nor says to be gone: 1" in str(found.error)
+    assert hidden["id"] not in str(found.error)
 
 
 def test_a_grant_that_is_at_work_or_answers_no_more_leaves_the_others(near: Near):
