@@ -28,20 +28,24 @@ def erase_excluded(settings: Settings) -> RemovalReport:
     if has_marts:
         refresh_marts(settings.data, Reporting.from_env(os.environ))
         refresh_texts(settings.data)
-    with Lake(settings.data) as lake:
-        purge(lake)
-    discard(settings.data)
+    _erase_traces(settings)
     return report
 
 
 def forget_grant(settings: Settings, grant_id: str) -> ForgetReport:
     """Remove all that is stored of a grant that is gone, wherever it lies in the data folder.
 
-    As `erase_excluded` does, and with the account itself. Raises StopRun for one that is still connected,
-    RetryLater while it is being listed.
+    As `erase_excluded` does, and with the account itself; nothing is done where nothing ever told of it.
+    Raises StopRun for one that is still connected, RetryLater while something is at work on it.
     """
     report = forget(settings, grant_id)
+    if report.known:
+        _erase_traces(settings)
+    return report
+
+
+def _erase_traces(settings: Settings) -> None:
+    """Remove earlier states of the tables, and the search index."""
     with Lake(settings.data) as lake:
         purge(lake)
     discard(settings.data)
-    return report

@@ -5,10 +5,12 @@ from dataclasses import asdict
 import click
 
 from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.erasure import forget_grant
 from mail_pipeline.lake.connection import connect
+from mail_pipeline.sync.forgetting import ensure_gone
 
 
 @click.command("forget", short_help="Erase all that is stored of a grant.")
@@ -29,12 +31,14 @@ def command(grant: str, yes: bool, as_json: bool) -> None:
     # Opening a lake for writing would make one where there is none.
     connect(settings.data).close()
     if not yes:
+        ensure_gone(settings, grant)
         click.confirm(f"Erase all that {settings.data} holds of grant {grant}?", abort=True, err=True)
-    report = forget_grant(settings, grant)
+    with interruptible():
+        report = forget_grant(settings, grant)
     if as_json:
         print_json({"ok": True, "data": settings.data, "grant_id": grant, **asdict(report)})
         return
-    if not any(asdict(report).values()):
+    if not report.known:
         results().print(f"Nothing is stored of grant {grant}.")
         return
     results().print(

@@ -10,9 +10,11 @@ from typing import TypeVar
 import orjson
 import sqlalchemy as sa
 
+from mail_pipeline.errors import RetryLater
 from mail_pipeline.inbox.checkpoints import Checkpoints
 from mail_pipeline.inbox.databases import database_errors, open_database
-from mail_pipeline.inbox.narrowing import narrowed, without_grant
+from mail_pipeline.inbox.narrowing import is_forgotten, narrowed, without_grant
+from mail_pipeline.inbox.silences import silences
 from mail_pipeline.settings import Settings
 from mail_pipeline.subset import EVERYTHING, Subsets, read_subsets
 
@@ -20,7 +22,7 @@ _BATCH = 500
 """Rows of one statement, and of one transaction of retention."""
 _SLEPT_SECONDS = 300.0
 """A heartbeat comes every 15 s, unless the machine sleeps."""
-_NARROWED_AT_ONCE = 32 * 2**20
+_READ_AT_ONCE = 32 * 2**20
 _LOCK = 7_526_417_308_291_164_001
 """The landing table among Postgres' advisory locks: any number that nobody else takes."""
 _INSERT = "INSERT INTO notifications (received_at, headers, body) VALUES "
@@ -222,10 +224,19 @@ class Landing:
         """
         return self._rewrite(lambda each: without_grant(each, grant_id))
 
-    def _rewrite(self, change: Callable[[Landed], Landed]) -> int:
-        changed = last = 0
-        while batch := self.after(last, limit=_BATCH, max_bytes=_NARROWED_AT_ONCE):
+    def forgotten(self) -> list[int]:
+        """Return the numbers of those that told of a grant that was forgotten."""
+        return [each.number for batch in self._all() for each in batch if is_forgotten(each)]
+
+    def _all(self) -> Iterator[list[Landed]]:
+        last = 0
+        while batch := self.after(last, limit=_BATCH, max_bytes=_READ_AT_ONCE):
             last = batch[-1].number
+            yield batch
+
+    def _rewrite(self, change: Callable[[Landed], Landed]) -> int:
+        changed = 0
+        for batch in self._all():
             kept = [change(each) for each in batch]
             with self._transaction() as connection:
                 for one, other in zip(batch, kept, strict=True):
@@ -236,12 +247,21 @@ class Landing:
                             .where(_notifications.c.number == one.number)
                             .values(headers=orjson.dumps(other.headers), body=other.body)
                         )
-        if changed and not self._on_postgres:
-            with database_errors(self._data), self._engine.connect() as connection:
-                bare = connection.execution_options(isolation_level="AUTOCOMMIT")
-                bare.exec_driver_sql("VACUUM")
-                bare.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        if not self._on_postgres:
+            self._compact()
         return changed
+
+    def _compact(self) -> None:
+        """Leave nothing in SQLite's files of what rows held before, be it from a call that was killed."""
+        with database_errors(self._data), self._engine.connect() as connection:
+            bare = connection.execution_options(isolation_level="AUTOCOMMIT")
+            bare.exec_driver_sql("VACUUM")
+            busy, *_ = bare.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise RetryLater(
+                f"The landing table in {self._data} is being read, so its log still holds what is removed",
+                next_step="Do this again.",
+            )
 
     def beat(self, receiver: str, at: float, *, started: bool = False) -> None:
         """Note that a receiver stored, or could store, at this time (unix seconds).
@@ -268,19 +288,13 @@ class Landing:
             connection.execute(new if started else longer)
 
     def silences(self, *, longer_than: float, until: float | None = None) -> list[tuple[float, float]]:
-        """Return the times in which no receiver was up, as (start, end) in unix seconds, in order.
-
-        From the first start to the last heartbeat, and on to `until` where that is given; only those that
-        are longer than so many seconds. Empty where no receiver was ever up.
-        """
+        """Return the times in which no receiver was up, as `inbox.silences.silences` promises."""
         stretches = sa.select(_receivers.c.started_at, _receivers.c.last_seen).order_by(
             _receivers.c.started_at
         )
         with self._transaction() as connection:
             up = [(float(start), float(end)) for start, end in connection.execute(stretches)]
-        if up and until is not None:
-            up.append((until, until))
-        return [(start, end) for start, end in _gaps(up) if end - start > longer_than]
+        return silences(up, longer_than=longer_than, until=until)
 
     def _make_tables(self) -> None:
         with self._transaction() as connection:
@@ -333,13 +347,3 @@ def _batches(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
 @cache
 def _insert(place: str, rows: int) -> str:
     return _INSERT + ", ".join([f"({place}, {place}, {place})"] * rows)
-
-
-def _gaps(up: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    if not up:
-        return
-    end = up[0][1]
-    for start, last_seen in up[1:]:
-        if start > end:
-            yield end, start
-        end = max(end, last_seen)

@@ -26,6 +26,7 @@ _ENVELOPE = ("specversion", "type", "source", "id", "time", "webhook_delivery_at
 _BARE = ("id", "grant_id", "object", "calendar_id", "master_event_id", "date", "folders")
 _IDS = frozenset(_BARE[:3])
 _FLAGS = ("unread", "starred")
+_FORGOTTEN = "forgotten"
 _CHANGES = frozenset({"created", "updated"})
 _STREAMS = {"message": "messages", "contact": "contacts", "calendar": "calendars", "event": "events"}
 _STALE_HEADERS = frozenset({"content-encoding", "content-length", "x-nylas-signature"})
@@ -54,7 +55,12 @@ def without_grant(delivery: _Delivery, grant_id: str) -> _Delivery:
     text = _text(delivery)
     if _encoded(grant_id) not in (delivery.body if text is None else text):
         return delivery
-    return _with_body(delivery, _encoded({"left_out": f"{len(delivery.body)} bytes about a forgotten grant"}))
+    return _with_body(delivery, _encoded({_FORGOTTEN: f"{len(delivery.body)} bytes about a grant"}))
+
+
+def is_forgotten(delivery: "Delivery") -> bool:
+    """Tell whether a delivery is what `without_grant` leaves."""
+    return delivery.body.startswith(b'{"%b":' % _FORGOTTEN.encode())
 
 
 def _text(delivery: "Delivery") -> bytes | None:

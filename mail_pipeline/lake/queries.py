@@ -9,6 +9,8 @@ DEAD_LETTERS_RAW = "SELECT raw FROM dead_letters WHERE object = ?"
 MESSAGE_IDS = "SELECT id FROM all_messages SEMI JOIN wanted USING (grant_id)"
 """The messages of the grants in the table `wanted`."""
 
+IS_GRANT = "SELECT EXISTS (FROM all_grants WHERE id = ?)"
+
 GRANTS_LISTED_AT = "SELECT max(observed_at) FROM grants"
 
 ACTIVE_MAILBOXES = "SELECT partition_key, state, since FROM mailboxes WHERE active"
@@ -246,7 +248,7 @@ SELECT grant_id, epoch(occurred_at)::BIGINT, epoch(connected_at)::BIGINT FROM (
         min(occurred_at) FILTER (trigger IN ('grant.updated', 'grant.created')) OVER (
             PARTITION BY grant_id ORDER BY occurred_at ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
         ) AS connected_at
-    FROM notifications WHERE trigger LIKE 'grant.%'
+    FROM notifications WHERE trigger LIKE 'grant.%' AND grant_id IS NOT NULL
 ) WHERE trigger = 'grant.expired'
 """
 """When each grant expired, and when it was connected again."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.lock import WriteLock
@@ -37,6 +38,12 @@ FROM bodies b LEFT JOIN message_texts t ON t.grant_id = b.grant_id AND t.message
 WHERE t.body_hash IS DISTINCT FROM b.body_hash OR t.converter IS DISTINCT FROM $converter
 """
 """Those of the `bodies` that another refresh has not converted meanwhile, and whether they have a text."""
+
+_STILL_THERE = """
+SELECT t.grant_id, t.message_id FROM made t
+SEMI JOIN messages m ON m.grant_id = t.grant_id AND m.id = t.message_id AND m.body_hash = t.body_hash
+"""
+"""Those of the texts `made` whose body is still that of its message."""
 
 _GONE = """
 SELECT t.grant_id, t.message_id FROM message_texts t
@@ -84,11 +91,15 @@ def _convert(lake: Lake, bodies: pa.Table) -> int:
     bodies = lake.table(_STILL_STALE, {"converter": CONVERTER}, bodies=bodies)
     if not bodies.num_rows:
         return 0
-    known, made = bodies.filter(bodies["known"]), _texts(bodies)
+    made = _texts(bodies)
     with lake.transaction() as transaction:
+        there = set(transaction.given(_STILL_THERE, made=made))
+        keys = zip(bodies["grant_id"].to_pylist(), bodies["message_id"].to_pylist(), strict=True)
+        current = pa.array([key in there for key in keys], pa.bool_())
+        known = bodies.filter(current).filter(pc.field("known"))
         transaction.delete("message_texts", known.select(["grant_id", "message_id"]))
-        transaction.append("message_texts", made)
-    return bodies.num_rows
+        transaction.append("message_texts", made.filter(current))
+    return len(there)
 
 
 def _texts(bodies: pa.Table) -> pa.Table:

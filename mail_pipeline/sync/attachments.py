@@ -149,11 +149,18 @@ def fetch_attachments(
         yield from _tell(pool, crew, tasks, on_progress or (lambda _: None))
 
 
+def open_store(settings: Settings) -> FileStore | None:
+    """Open where the bytes of attachments go; None where none were ever fetched."""
+    if settings.attachments is None and not (settings.data / "attachments").exists():
+        return None
+    return FileStore.open(settings.data, settings.attachments)
+
+
 def remove_unneeded_files(settings: Settings) -> int:
     """Remove files of attachments that nothing refers to, a day after they were made; return how many."""
-    if settings.attachments is None and not (settings.data / "attachments").exists():
+    store = open_store(settings)
+    if store is None:
         return 0
-    store = FileStore.open(settings.data, settings.attachments)
     with Lake(settings.data) as lake, disk_errors(store.place):
         return remove_orphans(lake, store)
 

@@ -234,6 +234,9 @@ class Fetcher:
         if answers.answered:
             scope = self._scope(grant_id) if answers.left else None
             with self._lake.transaction() as transaction:
+                if transaction.rows(queries.IS_GRANT, [grant_id]) != [(True,)]:
+                    # Forgotten since it was asked for.
+                    return 0
                 if scope is not None:
                     gone = departures(transaction, scope, answers.left)
                     answers.observations.setdefault("message", []).extend(gone)

@@ -118,6 +118,12 @@ class Leases:
             raise LeaseLost(grant_id)
         return fence
 
+    def knows(self, grant_id: str) -> bool:
+        """Tell whether anybody ever held the lease of a grant; that outlives the grant itself."""
+        with _state_errors(self._data), self._engine.connect() as connection:
+            found = connection.execute(sa.select(_leases.c.fence).where(_leases.c.grant_id == grant_id))
+            return found.first() is not None
+
     def give_back(self, grant_id: str) -> None:
         """Let another worker have the grant."""
         with self._mutex:
@@ -137,7 +143,7 @@ class Leases:
                 with lake.locked():
                     if self.take(lease) is None:
                         raise RetryLater(
-                            f"Grant {grant_id} is being listed",
+                            f"Another worker is at work on grant {grant_id}",
                             next_step="Do this again when that has ended.",
                         )
                 stack.callback(self.give_back, lease)

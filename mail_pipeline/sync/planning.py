@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mail_pipeline.inbox.landing import Landed
+from mail_pipeline.inbox.narrowing import is_forgotten
 from mail_pipeline.subset import Subset
 from mail_pipeline.sync.fetches import (
     FOLDERS,
@@ -73,6 +74,10 @@ def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]], sc
     for whole in batch:
         landed = scopes.narrowed(whole, providers)
         notification: Notification | None = None
+        if is_forgotten(landed):
+            plan.rows.append(_row(landed, None, IGNORED, None))
+            plan.outcomes[IGNORED, "forgotten"] += 1
+            continue
         try:
             notification = read_notification(landed)
             outcome, reason = _take(plan, notification, grants, scopes)

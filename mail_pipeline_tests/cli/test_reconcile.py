@@ -61,8 +61,8 @@ def test_a_grant_that_is_left_out_fails_the_command_and_says_why(here: Cli, serv
 
     said = json.loads(result.stdout)
     assert (result.exit_code, said["ok"]) == (1, False)
-    assert "is being listed" in said["grants"][0]["error"]
-    assert f"{microsoft}: Grant {microsoft} is being listed" in result.stderr
+    assert "Another worker is at work" in said["grants"][0]["error"]
+    assert f"{microsoft}: Another worker is at work on grant {microsoft}" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_grant_that_is_being_backfilled_is_left_to_the_next_time(near: Near):
     [error] = [each.error for each in report.grants if each.grant_id == busy]
 
     assert isinstance(error, RetryLater)
-    assert f"Grant {busy} is being listed" in error.message
+    assert f"at work on grant {busy}" in error.message
     assert "when that has ended" in error.next_step
     assert not report.succeeded
     assert wrong_grants(world) == {busy}
