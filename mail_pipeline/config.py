@@ -1,9 +1,10 @@
 """What an analyst may set for a run."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import dagster as dg
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from mail_pipeline.sync.apply import Replay
 from mail_pipeline.sync.attachments import LARGEST, AttachmentOptions
@@ -13,10 +14,29 @@ _LARGEST_PAGE = 200
 """The API's limit for messages."""
 
 
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r}: expected a date such as 2024-01-31 or 2024-01-31T09:00:00+01:00, or nothing"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _a_date(value: str | None) -> str | None:
+    if value:
+        _moment(value)
+    return value or None
+
+
+_Date = Annotated[str | None, AfterValidator(_a_date)]
+
+
 class BackfillConfig(dg.Config):
     """How far and how thoroughly `messages` is backfilled. Leave all as it is for everything there is."""
 
-    since: str | None = Field(
+    since: _Date = Field(
         default=None,
         description="Go no further back than this date, such as 2024-01-31 or 2024-01-31T09:00:00+01:00 "
         "(UTC where no offset is given). Empty: back to the very first message.",
@@ -25,6 +45,7 @@ class BackfillConfig(dg.Config):
         default=None,
         description="Stop each mailbox after so many pages of up to 200 messages; the next run goes on from "
         "there. A mailbox stopped so is not marked as materialized. Empty: no limit.",
+        ge=1,
     )
     full_resync: bool = Field(
         default=False,
@@ -33,31 +54,10 @@ class BackfillConfig(dg.Config):
     )
     page_size: int | None = Field(
         default=None,
-        description="Messages per page, 1 to 200. Empty: what suits the provider.",
+        description=f"Messages per page, 1 to {_LARGEST_PAGE}. Empty: what suits the provider.",
+        ge=1,
+        le=_LARGEST_PAGE,
     )
-
-    @field_validator("since")
-    @classmethod
-    def _a_date(cls, value: str | None) -> str | None:
-        if value:
-            _moment(value)
-        return value or None
-
-    @field_validator("max_pages")
-    @classmethod
-    def _some_pages(cls, value: int | None) -> int | None:
-        if value is not None and value < 1:
-            raise ValueError(f"max_pages is {value}: expected a whole number of at least 1, or nothing")
-        return value
-
-    @field_validator("page_size")
-    @classmethod
-    def _a_page(cls, value: int | None) -> int | None:
-        if value is not None and not 1 <= value <= _LARGEST_PAGE:
-            raise ValueError(
-                f"page_size is {value}: expected a whole number from 1 to {_LARGEST_PAGE}, or nothing"
-            )
-        return value
 
     def options(self) -> BackfillOptions:
         """Return the same as the engine takes it."""
@@ -83,7 +83,7 @@ class AttachmentsConfig(dg.Config):
     """Which attachments `attachment_files` fetches. Leave all as it is for all that are not too large."""
 
     grants: list[str] = Field(default=[], description="Only of these grants. Empty: all valid ones.")
-    since: str | None = Field(
+    since: _Date = Field(
         default=None,
         description="Only of messages received since this date, as in the backfill's `since`. Empty: of all.",
     )
@@ -104,13 +104,6 @@ class AttachmentsConfig(dg.Config):
         ge=0,
     )
     retry_gone: bool = Field(default=False, description="Ask once more for what was not found.")
-
-    @field_validator("since")
-    @classmethod
-    def _a_date(cls, value: str | None) -> str | None:
-        if value:
-            _moment(value)
-        return value or None
 
     def options(self) -> AttachmentOptions:
         """Return the same as the engine takes it."""
@@ -151,7 +144,7 @@ class ReconcileConfig(dg.Config):
     """Which mailboxes are set against the provider's own lists, and how far back."""
 
     grant: str | None = Field(default=None, description="One grant. Empty: all valid ones.")
-    since: str | None = Field(
+    since: _Date = Field(
         default=None,
         description="Look back to this date, as in the backfill's `since`. Empty: the whole mailbox.",
     )
@@ -163,25 +156,8 @@ class ReconcileConfig(dg.Config):
         default=False, description="Only grants in which notifications may be missing, as `gaps` says."
     )
 
-    @field_validator("since")
-    @classmethod
-    def _a_date(cls, value: str | None) -> str | None:
-        if value:
-            _moment(value)
-        return value or None
-
     def bound(self) -> datetime | None:
         """Return how far to look back, None for the whole mailbox."""
         if self.since is not None:
             return _moment(self.since)
         return None if self.days is None else datetime.now(UTC) - timedelta(days=self.days)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(
-            f"since is {text!r}: expected a date such as 2024-01-31 or 2024-01-31T09:00:00+01:00, or nothing"
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from mail_pipeline.assets.live import message_updates, reconciliations
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.assets.tables import OWNERS, description, table_metadata
 from mail_pipeline.lake.mart_tables import FACTS, MART_VIEWS, MARTS
-from mail_pipeline.marts.lineage import column_sources
+from mail_pipeline.marts.lineage import STATEMENTS, column_sources, parents
 from mail_pipeline.marts.refresh import MartReport, refresh_marts
 from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.marts.texts import refresh_texts
@@ -27,32 +27,15 @@ FOLLOWS_THE_MAIL = (
 ).with_label("mail has changed, at most every five minutes")
 """Not `eager`, which waits until no partition of the mail is missing: with one mailbox red that is never."""
 
-_LINEAGE = {
-    "own_addresses": [],
-    "message_facts": ["own_addresses"],
-    "correspondence": ["message_facts", "own_addresses"],
-    "daily_volume": ["message_facts"],
-    "correspondents": ["correspondence"],
-    "replies": ["message_facts"],
-    "response_times": ["replies"],
-    "thread_stats": ["message_facts", "correspondence"],
-    "storage_by_sender": ["message_facts"],
-    "attachment_types": [],
-    "weekday_hours": ["daily_volume"],
-    "new_correspondents": ["correspondents"],
-    "awaiting_us": ["thread_stats"],
-    "awaiting_them": ["thread_stats"],
-}
-"""What a table or view is made from, besides mail."""
-_PARENTS = {"messages", "folders", *_LINEAGE}
-_FROM_MAIL = {"own_addresses", "message_facts", "correspondence", "attachment_types"}
+_PARENTS = {"messages", "folders", *STATEMENTS}
 
 
 def _spec(name: str, *sentences: str, follows: bool) -> dg.AssetSpec:
-    parents = [dg.AssetKey(parent) for parent in _LINEAGE[name]]
+    read = parents(name)
+    made = [dg.AssetKey(each) for each in read if each in STATEMENTS]
     return dg.AssetSpec(
         name,
-        deps=[*parents, *(_MAIL if name in _FROM_MAIL else ())],
+        deps=[*made, *(_MAIL if len(made) < len(read) else ())],
         group_name=GROUP,
         owners=OWNERS,
         kinds=_KINDS,
@@ -132,5 +115,3 @@ def message_texts(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.M
 views = [
     _spec(view.name, "A view: it is as fresh as the tables it reads.", follows=False) for view in MART_VIEWS
 ]
-
-MART_ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [marts, message_texts, *views]

@@ -71,7 +71,7 @@ BOOKS = (
             ("id", "VARCHAR", "Nylas' id; the same for every delivery of one notification."),
             ("type", "VARCHAR", "Type as it came, such as message.created.truncated."),
             ("trigger", "VARCHAR", "Type without its suffixes."),
-            ("grant_id", "VARCHAR", "The grant it is about; null where that could not be read, or is forgotten."),
+            ("grant_id", "VARCHAR", "The grant it is about; null where nobody can tell, or it is forgotten."),
             ("object_id", "VARCHAR", "The message, folder or other object it is about."),
             ("occurred_at", "TIMESTAMPTZ", "Provider's clock at the change, whole seconds."),
             ("received_at", "TIMESTAMPTZ", "When it landed."),

@@ -102,9 +102,7 @@ def migrate(
                     transaction.rows(statement)
                 else:
                     transaction.change(*statement)
-            transaction.change(
-                "schema_versions", "INSERT INTO schema_versions VALUES (?, now())", [following]
-            )
+            transaction.change("schema_versions", _RECORD, [following])
         current = following
 
 

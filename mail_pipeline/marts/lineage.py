@@ -70,6 +70,20 @@ def column_sources(name: str) -> Mapping[str, tuple[Source, ...]]:
     return found
 
 
+@cache
+def parents(name: str) -> tuple[str, ...]:
+    """Return the tables that a mart, or a view over marts, reads; the marts among them last, as they are made.
+
+    Not a mart made later: what that held before says only which rows to look at.
+    """
+    read = {
+        _stored(table.name) for table in parse_one(STATEMENTS[name], dialect=_DIALECT).find_all(exp.Table)
+    }
+    order = list(STATEMENTS)
+    own = (each for each in order[: order.index(name)] if each in read)
+    return (*sorted(read & TABLES.keys() - set(order)), *own)
+
+
 def _stored(name: str) -> str:
     for state in _STATES:
         name = name.removesuffix(state)

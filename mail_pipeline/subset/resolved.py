@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mail_pipeline.subset.addresses import Hashing
@@ -53,10 +53,6 @@ class Subset:
     def message_select(self) -> tuple[str, ...]:
         """Return the fields of messages to ask the API for; empty where everything is wanted."""
         return self.select("message")
-
-    def keeps_folder(self, folder: Mapping[str, Any]) -> bool:
-        """Tell whether a folder is wanted, by its id, name and role, without those above it."""
-        return self.folders.standings([folder])[folder["id"]] is Standing.WANTED
 
     def strip(self, kind: str, record: Any) -> Any:
         """Return a record of the API without what is not wanted, with its addresses hashed where asked for.
@@ -214,8 +210,3 @@ def _hashed(kind: Kind, record: dict[str, Any], hashing: Hashing) -> dict[str, A
         else value
         for name, value in record.items()
     }
-
-
-def without_streams(subset: Subset) -> Subset:
-    """Return the subset with every stream wanted: what is stored does not depend on what is listed."""
-    return replace(subset, off=frozenset())

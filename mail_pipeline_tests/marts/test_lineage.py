@@ -6,7 +6,7 @@ import pytest
 from mail_pipeline.definitions import defs
 from mail_pipeline.lake.mart_tables import FACTS, MART_VIEWS, MARTS
 from mail_pipeline.lake.schema import TABLES
-from mail_pipeline.marts.lineage import STATEMENTS, column_sources
+from mail_pipeline.marts.lineage import STATEMENTS, column_sources, parents
 
 
 def test_every_mart_and_every_view_over_them_has_its_lineage():
@@ -40,6 +40,15 @@ def test_sources_are_columns_that_there_are(name: str):
 def test_a_column_that_is_computed_names_what_it_is_computed_from(column: str, sources: list[str]):
     table, _, name = column.partition(".")
     assert [".".join(source) for source in column_sources(table)[name]] == sources
+
+
+def test_a_mart_reads_every_table_its_columns_come_from_and_none_made_after_it():
+    order = list(STATEMENTS)
+    for name in STATEMENTS:
+        named = {table for sources in column_sources(name).values() for table, _ in sources}
+        # The grants come as a list of addresses.
+        assert named - {"grants"} <= set(parents(name))
+        assert not set(parents(name)) & set(order[order.index(name) :])
 
 
 def test_an_asset_stands_below_every_asset_its_columns_come_from():
