@@ -13,8 +13,8 @@ from types import TracebackType
 
 import psutil
 
+from mail_pipeline.disk import disk_errors
 from mail_pipeline.errors import StopRun
-from mail_pipeline.lake.disk import disk_errors
 
 _LEADER_SECONDS = 20.0
 _GROUP_SECONDS = 5.0

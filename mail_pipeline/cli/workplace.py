@@ -62,7 +62,7 @@ class Workplace:
         import dagster as dg
 
         from mail_pipeline.dagster_home import fail_orphaned_runs, prepare_dagster_home
-        from mail_pipeline.lake.disk import disk_errors
+        from mail_pipeline.disk import disk_errors
 
         os.environ[DATA] = str(self.data)
         os.environ[CONFIG] = str(self.settings.config or "")

@@ -8,15 +8,15 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from mail_pipeline.disk import database_error, disk_errors
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
-from mail_pipeline.lake.disk import database_error, disk_errors
 
 _BUSY_SECONDS = 4.0
 """How long a lock is waited for. Whoever arrives while one commit waits waits for the next one
 too, and Nylas hangs up after 10 seconds."""
 _CONNECT_SECONDS = 4
 _CHECKPOINT_PAGES = 16_384
-"""128 MB, for when `Checkpoints` cannot keep up; SQLite then makes a commit do it."""
+"""128 MB, for when `WalCopier` cannot keep up; SQLite then makes a commit do it."""
 _PAGE_BYTES = 8_192
 """Bodies are around 11 KB: fewer pages for each than with SQLite's own 4,096."""
 

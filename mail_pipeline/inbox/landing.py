@@ -11,10 +11,10 @@ import orjson
 import sqlalchemy as sa
 
 from mail_pipeline.errors import RetryLater
-from mail_pipeline.inbox.checkpoints import Checkpoints
 from mail_pipeline.inbox.databases import database_errors, open_database
 from mail_pipeline.inbox.narrowing import is_forgotten, narrowed, without_grant
 from mail_pipeline.inbox.silences import silences
+from mail_pipeline.inbox.wal import WalCopier
 from mail_pipeline.settings import Settings
 from mail_pipeline.subset import EVERYTHING, Subsets, read_subsets
 
@@ -82,7 +82,7 @@ class Landing:
         self._data = data
         self._on_postgres = engine.dialect.name == "postgresql"
         self._place = "%s" if self._on_postgres else "?"
-        self._checkpoints = None if self._on_postgres else Checkpoints(engine)
+        self._wal = None if self._on_postgres else WalCopier(engine)
 
     @classmethod
     def open(cls, settings: Settings) -> "Landing":
@@ -105,8 +105,8 @@ class Landing:
 
     def close(self) -> None:
         """Let go of the database."""
-        if self._checkpoints is not None:
-            self._checkpoints.close()
+        if self._wal is not None:
+            self._wal.close()
         self._engine.dispose()
 
     def __enter__(self) -> "Landing":
@@ -133,8 +133,8 @@ class Landing:
             for batch in _batches(rows):
                 values = tuple(value for row in batch for value in row)
                 connection.exec_driver_sql(_insert(self._place, len(batch)), values)
-        if self._checkpoints is not None:
-            self._checkpoints.stored(sum(len(each.body) for each in deliveries))
+        if self._wal is not None:
+            self._wal.stored(sum(len(each.body) for each in deliveries))
 
     def after(self, number: int, *, limit: int, max_bytes: int) -> list[Landed]:
         """Return what was stored after this number, in order.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import duckdb
 
+from mail_pipeline.disk import disk_errors
 from mail_pipeline.errors import StopRun
-from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.lake.extensions import EXTENSIONS, extension_file, is_as_installed
 
 CATALOG = "lake"

@@ -9,9 +9,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from mail_pipeline.disk import disk_errors
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.connection import CATALOG, attach, open_duckdb, tables_path
-from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.lake.lock import WriteLock
 from mail_pipeline.lake.migrations import migrate, version_of
 from mail_pipeline.lake.transaction import Parameters, Transaction, registered, table_files

@@ -72,7 +72,7 @@ def column_sources(name: str) -> Mapping[str, tuple[Source, ...]]:
 
 @cache
 def parents(name: str) -> tuple[str, ...]:
-    """Return the tables that a mart, or a view over marts, reads; the marts among them last, as they are made.
+    """Return the tables that a mart, or a view over marts, reads; the marts among them come last.
 
     Not a mart made later: what that held before says only which rows to look at.
     """

@@ -16,8 +16,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from mail_pipeline.disk import database_error, disk_errors
 from mail_pipeline.lake.connection import connect
-from mail_pipeline.lake.disk import database_error, disk_errors
 from mail_pipeline.lake.lock import WriteLock
 from mail_pipeline.marts.plain import plain
 from mail_pipeline.search import queries

@@ -10,10 +10,10 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
+from mail_pipeline.disk import disk_errors
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake import attachment_queries, queries
 from mail_pipeline.lake.attachment_upkeep import claim, remove_orphans
-from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.lake.file_store import FileStore
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import Cancelled, NylasClient

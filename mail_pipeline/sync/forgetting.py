@@ -3,12 +3,12 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from mail_pipeline.disk import disk_errors
 from mail_pipeline.errors import StopRun
 from mail_pipeline.inbox.landing import Landing
 from mail_pipeline.lake import erasure_queries, queries
 from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.attachment_upkeep import forget_files
-from mail_pipeline.lake.disk import disk_errors
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings

@@ -20,8 +20,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
+from mail_pipeline.disk import database_error, disk_errors
 from mail_pipeline.errors import RetryLater
-from mail_pipeline.lake.disk import database_error, disk_errors
 from mail_pipeline.lake.writer import Lake
 
 _log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from mail_pipeline.disk import database_error, disk_errors
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
 from mail_pipeline.lake.connection import catalog_path, connect
-from mail_pipeline.lake.disk import database_error, disk_errors
 from mail_pipeline.lake.writer import Lake
 
 

@@ -22,7 +22,7 @@ _LAST_PASSES = 3
 _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
-class Checkpoints:
+class WalCopier:
     """Copies on a thread, while commits go on, and now and then a last bit between two commits.
 
     Only where all is copied does SQLite begin its log anew.
@@ -36,7 +36,7 @@ class Checkpoints:
         self._new_bytes = 0
         self._hardly_any_left = False
         self._copying: Future[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wal")
 
     def stored(self, size: int) -> None:
         """Note that so many bytes were committed; raises nothing, for they are."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mail_pipeline.inbox.checkpoints import Checkpoints
 from mail_pipeline.inbox.databases import open_database
 from mail_pipeline.inbox.landing import Delivery, Landing
+from mail_pipeline.inbox.wal import WalCopier
 from mail_pipeline.settings import Settings
 
 MB = 2**20
@@ -44,10 +44,10 @@ def test_the_log_begins_anew_while_much_is_stored(tmp_path: Path):
 
 
 def test_a_few_megabytes_are_copied_long_before_the_log_is_full(engine: sa.Engine, tmp_path: Path):
-    checkpoints = Checkpoints(engine)
+    copier = WalCopier(engine)
     for _ in range(4):
-        checkpoints.stored(store(engine, 1))
-    checkpoints.close()
+        copier.stored(store(engine, 1))
+    copier.close()
 
     copied = (tmp_path / "inbox.sqlite").stat().st_size
     assert 2 * MB < copied < 5 * MB
@@ -55,19 +55,19 @@ def test_a_few_megabytes_are_copied_long_before_the_log_is_full(engine: sa.Engin
 
 def test_a_reader_keeps_the_log_from_beginning_anew_only_while_it_reads(engine: sa.Engine, tmp_path: Path):
     log = tmp_path / "inbox.sqlite-wal"
-    checkpoints = Checkpoints(engine)
+    copier = WalCopier(engine)
     for _ in range(3):
         store(engine, 1)
     with engine.connect() as reader, closing(reader.exec_driver_sql("SELECT body FROM bodies")) as bodies:
         bodies.fetchone()
         for _ in range(20):
-            checkpoints.stored(store(engine, 8))
+            copier.stored(store(engine, 8))
         grown = log.stat().st_size
         assert grown > 160 * MB
 
     for _ in range(40):
-        checkpoints.stored(store(engine, 8))
-    checkpoints.close()
+        copier.stored(store(engine, 8))
+    copier.close()
 
     assert log.stat().st_size < grown + 100 * MB
 
@@ -75,12 +75,12 @@ def test_a_reader_keeps_the_log_from_beginning_anew_only_while_it_reads(engine: 
 def test_a_copy_that_fails_is_told_and_stops_nobody(
     engine: sa.Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    checkpoints = Checkpoints(engine)
+    copier = WalCopier(engine)
     size = store(engine, 4)
     engine.dispose()
     (tmp_path / "inbox.sqlite").write_bytes(b"not a database" * 1_000)
-    checkpoints.stored(size)
-    checkpoints.close()
+    copier.stored(size)
+    copier.close()
 
     [record] = caplog.records
     assert record.getMessage() == "The log of the landing table was not brought in (DatabaseError)"
