@@ -17,7 +17,7 @@ from mail_pipeline.settings import Settings
 from mail_pipeline.subset import Subset, Subsets, read_subsets
 from mail_pipeline.subset.folders import Standing
 from mail_pipeline.sync.account_records import SECRET_FIELDS, read_folder, read_grant
-from mail_pipeline.sync.client import open_client
+from mail_pipeline.sync.client import client_for
 from mail_pipeline.sync.partition_keys import partition_key, slug, split
 from mail_pipeline.sync.records import TOO_DEEP, Unreadable, identity_of, raw
 from mail_pipeline.sync.rows import arrow_table
@@ -61,15 +61,15 @@ class _Comparison:
     returned: int = 0
 
 
-def refresh_grants(settings: Settings) -> GrantsReport:
+def refresh_grants(settings: Settings, *, client: NylasClient | None = None) -> GrantsReport:
     """List all grants and bring `all_grants` up to date; a grant that is gone keeps its row.
 
     Nothing is written unless the whole list came, and a grant whose record cannot be read stays as it is.
+    Without a `client` one is opened.
     Raises StopRun for a missing or wrong key or address, and RetryLater while the API is out of reach.
     """
     settings.require_key()
-    with Lake(settings.data) as lake, open_client(settings) as client:
-        client.check()
+    with Lake(settings.data) as lake, client_for(settings, client) as client:
         subsets = read_subsets(settings)
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[tuple[Any, ...]] = []
@@ -93,15 +93,16 @@ def refresh_grants(settings: Settings) -> GrantsReport:
     )
 
 
-def refresh_folders(settings: Settings, *, only: Collection[str] | None = None) -> FoldersReport:
+def refresh_folders(
+    settings: Settings, *, only: Collection[str] | None = None, client: NylasClient | None = None
+) -> FoldersReport:
     """List the folders of every valid grant, or of those in `only`, and bring `all_folders` up to date.
 
     A folder keeps its partition key for ever, also when it is gone and returns. The folders of a grant whose
     list did not come whole stay as they are, and the grant is in `failed`. Raises like `refresh_grants`.
     """
     settings.require_key()
-    with Lake(settings.data) as lake, open_client(settings) as client:
-        client.check()
+    with Lake(settings.data) as lake, client_for(settings, client) as client:
         subsets = read_subsets(settings)
         grants = [row for row in lake.table(queries.ALL_GRANTS).to_pylist() if row["deleted_at"] is None]
         grants = [row for row in grants if row["status"] == "valid" and (only is None or row["id"] in only)]

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,10 +63,10 @@ class _Answers:
     stop: StopRun | None = None
 
 
-def fetch_waiting(settings: Settings, lake: Lake) -> tuple[int, int]:
+def fetch_waiting(settings: Settings, lake: Lake, client: NylasClient | None = None) -> tuple[int, int]:
     """Ask for all that waits and can be reached; return how many requests were answered and are left."""
     fetched = 0
-    with Fetcher(settings, lake) as fetcher:
+    with Fetcher(settings, lake, client) as fetcher:
         while True:
             done, waiting = fetcher.work()
             fetched += done
@@ -77,11 +77,12 @@ def fetch_waiting(settings: Settings, lake: Lake) -> tuple[int, int]:
 class Fetcher:
     """Works the queue `fetches`; use it in a `with`. Nothing is sent before something waits."""
 
-    def __init__(self, settings: Settings, lake: Lake) -> None:
-        """Take the settings and the lake that has the queue."""
+    def __init__(self, settings: Settings, lake: Lake, client: NylasClient | None = None) -> None:
+        """Take the settings and the lake that has the queue; without a client one is opened when needed."""
         self._settings = settings
         self._lake = lake
-        self._client: NylasClient | None = None
+        self._own = ExitStack()
+        self._client = client
         self._out_of_reach: set[str | None] = set()
 
     def __enter__(self) -> "Fetcher":
@@ -89,9 +90,8 @@ class Fetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            self._client.close()
+        """Close the connections of a client of its own."""
+        self._own.close()
 
     def work(self) -> tuple[int, int]:
         """Ask for some of what waits; return how many requests were answered and how many are left.
@@ -115,11 +115,11 @@ class Fetcher:
         return done + (self._refresh(lambda: self._list_folders(only), folders) if only else 0)
 
     def _list_grants(self) -> Collection[str]:
-        refresh_grants(self._settings)
+        refresh_grants(self._settings, client=self._open())
         return ()
 
     def _list_folders(self, grant_ids: Collection[str]) -> Collection[str]:
-        return refresh_folders(self._settings, only=grant_ids).failed
+        return refresh_folders(self._settings, only=grant_ids, client=self._open()).failed
 
     def _refresh(self, refresh: Callable[[], Collection[str]], asked: Sequence[Fetch]) -> int:
         """Run a refresh that returns the grants it failed for; return how many requests it answered."""
@@ -157,7 +157,7 @@ class Fetcher:
                 transaction.change("fetches", queries.FORGET_FETCHES, fetched=forgotten)
         if not by_grant:
             return len(pointless)
-        client = self._client = self._client or open_client(self._settings)
+        client = self._open()
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="fetch") as pool:
             answers = pool.map(
                 lambda item: (item[0], self._ask(client, grants[item[0]], item[1])), by_grant.items()
@@ -168,6 +168,11 @@ class Fetcher:
                 # Else an interrupt would wait for every grant's requests.
                 client.cancel()
                 raise
+
+    def _open(self) -> NylasClient:
+        if self._client is None:
+            self._client = self._own.enter_context(open_client(self._settings))
+        return self._client
 
     def _ask(self, client: NylasClient, known: dict[str, Any], waiting: Sequence[Fetch]) -> _Answers:
         grant_id = known["id"]

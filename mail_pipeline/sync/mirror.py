@@ -69,12 +69,12 @@ def mirror(
             yield from unlisted.values()
             there = [grant for grant in there if grant["id"] not in unlisted]
             # Those that are gone have no events to list.
-            fetch_waiting(settings, pool.lake)
+            fetch_waiting(settings, pool.lake, pool.client)
         else:
             # Only of events is a part listed by time.
             options = replace(options, since=None)
         yield from _list(pool, stream, there, options, tell)
-        fetch_waiting(settings, pool.lake)
+        fetch_waiting(settings, pool.lake, pool.client)
 
 
 def _list(

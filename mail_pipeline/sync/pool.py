@@ -132,7 +132,7 @@ class Pool:
         self.lake = lake
         self._leases = leases
         self._committer = committer
-        self._client = client
+        self.client = client
         self._options = options
         self._settings = settings
         self._covered: bool | None = None
@@ -159,8 +159,8 @@ class Pool:
         if not waiting:
             return
         if self._covered is None:
-            self._client.check()
-            self._covered = is_covered(self._settings, self._client)
+            self.client.check()
+            self._covered = is_covered(self._settings, self.client)
         self._options = options or self._options
         count = sum(len(work.tasks) for work in waiting)
         self._grants_left = len(waiting)
@@ -180,7 +180,7 @@ class Pool:
     def stop(self) -> None:
         """End all work at once; what is fetched is stored."""
         self._stopping.set()
-        self._client.cancel()
+        self.client.cancel()
         self._release_workers()
         for thread in self._threads:
             thread.join()
@@ -203,7 +203,7 @@ class Pool:
         if fence is None:
             return False
         try:
-            with self._client.grant(work.grant_id, work.provider) as grant:
+            with self.client.grant(work.grant_id, work.provider) as grant:
                 self._work_slices(work, grant, first=fence == FIRST_FENCE)
         except LeaseLost:
             return False

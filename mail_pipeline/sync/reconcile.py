@@ -84,7 +84,7 @@ def reconcile(
         # An expired one is swept once it is connected again: its gap stays open until then.
         jobs = [job for job in every if not job.expired]
         done = sweeps.work(jobs, lambda job: _reconcile(sweeps, job, covered), on_grant)
-        fetched, waiting = fetch_waiting(settings, lake)
+        fetched, waiting = fetch_waiting(settings, lake, sweeps.client)
         # What is looked at whole is looked at with all there is beside the mail.
         whole = [job.grant_id for job in jobs if job.since is None or job.whole_since is not None]
         relisted = tuple(_relist(settings, lake, whole))

@@ -14,7 +14,7 @@ from mail_pipeline.nylas import NylasClient
 from mail_pipeline.settings import Settings
 from mail_pipeline.subset import read_subsets
 from mail_pipeline.sync.accounts import refresh_folders
-from mail_pipeline.sync.client import open_client
+from mail_pipeline.sync.client import client_for
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.scopes import Scopes
@@ -111,7 +111,7 @@ class Sweeps:
         """
         if by_folder := {job.grant_id for job in jobs if job.by_folder and not job.expired}:
             # A folder that is gone since would answer 404, and a new one be left out.
-            refresh_folders(self.settings, only=by_folder)
+            refresh_folders(self.settings, only=by_folder, client=self.client)
         outcomes = []
         with ThreadPoolExecutor(self.settings.workers, thread_name_prefix="sweep") as pool:
             try:
@@ -147,6 +147,5 @@ def open_sweeps(settings: Settings) -> Iterator[Sweeps]:
         lake = stack.enter_context(Lake(settings.data))
         leases = Leases(settings.data)
         stack.callback(leases.close)
-        client = stack.enter_context(open_client(settings))
-        client.check()
+        client = stack.enter_context(client_for(settings, None))
         yield Sweeps(settings, lake, leases, client, Scopes(lake, read_subsets(settings)))

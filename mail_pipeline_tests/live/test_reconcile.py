@@ -10,6 +10,7 @@ import pytest
 
 from mail_pipeline.errors import RetryLater, StopRun
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import NylasClient
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, MailboxSpec
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.reconcile import reconcile
@@ -91,6 +92,29 @@ def test_one_grant_that_has_to_be_connected_again_leaves_the_others(near: Near):
         world.grant_id("google"): True,
     }
     assert wrong_grants(world) == {expired}
+
+
+def test_all_of_a_sweep_goes_through_the_one_client_that_knows_what_each_limit_has_left(
+    near: Near, monkeypatch: pytest.MonkeyPatch
+):
+    world = near(IMAP, GOOGLE)
+    for provider in ("imap", "google"):
+        grant = world.grant_id(provider)
+        newest = next(iter(world.simulator.truth(grant)))
+        world.simulator.provider.delete(grant, newest["id"])
+    made: list[NylasClient] = []
+    begin = NylasClient.__init__
+
+    def counted(client: NylasClient, *arguments: Any, **options: Any) -> None:
+        made.append(client)
+        begin(client, *arguments, **options)
+
+    monkeypatch.setattr(NylasClient, "__init__", counted)
+    report = world.reconcile()
+
+    assert report.fetched == 2
+    assert len(world.asked("folders")) > 0
+    assert len(made) == 1
 
 
 def test_only_the_grants_and_providers_asked_for_are_swept_and_each_is_told_of(near: Near):
