@@ -1,7 +1,7 @@
 """What an analyst may set for a run."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
 import dagster as dg
 from pydantic import AfterValidator, Field, field_validator
@@ -69,7 +69,7 @@ class BackfillConfig(dg.Config):
         )
 
     @classmethod
-    def of(cls, options: BackfillOptions) -> "BackfillConfig":
+    def of(cls, options: BackfillOptions) -> Self:
         """Return the engine's options as run config. Raises ValueError naming the field that is wrong."""
         return cls(
             since=None if options.since is None else options.since.isoformat(),
@@ -77,6 +77,32 @@ class BackfillConfig(dg.Config):
             full_resync=options.full_resync,
             page_size=options.page_size,
         )
+
+
+class MirrorConfig(BackfillConfig):
+    """How thoroughly a list beside the mail is listed. Leave all as it is for everything there is."""
+
+    since: _Date = Field(
+        default=None,
+        description="Of events: only those that end on this date or later, such as 2024-01-31. Other lists "
+        "are never cut. Empty: all.",
+    )
+    max_pages: int | None = Field(
+        default=None,
+        description="Stop each list after so many pages; the next run goes on from there. A grant stopped so "
+        "is not marked as materialized. Empty: no limit.",
+        ge=1,
+    )
+    full_resync: bool = Field(
+        default=False,
+        description="List again what is complete, and find what is gone. Otherwise it is left alone.",
+    )
+    page_size: int | None = Field(
+        default=None,
+        description=f"Records per page, 1 to {_LARGEST_PAGE}. Empty: what suits the provider.",
+        ge=1,
+        le=_LARGEST_PAGE,
+    )
 
 
 class AttachmentsConfig(dg.Config):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from mail_pipeline import jobs
-from mail_pipeline.config import BackfillConfig
+from mail_pipeline.config import BackfillConfig, MirrorConfig
 from mail_pipeline.definitions import defs
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.ledger import read_ledger
@@ -157,7 +157,7 @@ def run_mirror(
     `on_progress` is told of a stream and a grant: about once a second for each at work, and with the last
     word on each. Interrupts and errors as in `run_backfill`.
     """
-    config = BackfillConfig.of(options or BackfillOptions()).model_dump()
+    config = MirrorConfig.of(options or BackfillOptions()).model_dump()
     registered = instance.get_dynamic_partitions(GRANT_PARTITIONS)
     unknown = tuple(sorted(set(grant_ids) - set(registered)))
     ended: list[tuple[str, MailboxProgress]] = []

@@ -7,8 +7,6 @@ import dagster as dg
 
 from mail_pipeline.config import ReconcileConfig
 from mail_pipeline.errors import MailPipelineError
-from mail_pipeline.lake.upkeep import upkeep
-from mail_pipeline.lake.writer import Lake
 from mail_pipeline.ledger import grants_with_open_gaps
 from mail_pipeline.search.refresh import Refreshed, refresh
 from mail_pipeline.settings import Settings
@@ -17,14 +15,13 @@ from mail_pipeline.sync.attachments import (
     AttachmentOptions,
     AttachmentProgress,
     fetch_attachments,
-    remove_unneeded_files,
 )
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress, backfill
 from mail_pipeline.sync.coverage import Coverage, watch
 from mail_pipeline.sync.mirror import mirror
 from mail_pipeline.sync.reconcile import ReconcileReport, reconcile
-from mail_pipeline.sync.retention import retire
 from mail_pipeline.sync.streams import RECORD_STREAMS
+from mail_pipeline.upkeep import keep_up
 
 
 class MailPipelineResource:
@@ -76,11 +73,7 @@ class MailPipelineResource:
 
     def upkeep(self) -> None:
         """Do all upkeep there is, of the lake, of the landing table and of attachments' files."""
-        settings = self.settings()
-        with Lake(settings.data) as lake:
-            upkeep(lake)
-        retire(settings)
-        remove_unneeded_files(settings)
+        keep_up(self.settings())
 
     def refresh_search(self) -> Refreshed:
         """Bring the search index up to the lake as `mail_pipeline.search.refresh.refresh` promises."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from mail_pipeline import jobs
-from mail_pipeline.config import BackfillConfig, ReconcileConfig
+from mail_pipeline.config import MirrorConfig, ReconcileConfig
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.ledger import grants_with_open_gaps, read_ledger, unlisted_grants
@@ -82,7 +82,7 @@ def nightly_backfill(
 
 
 def _mirror_schedule(
-    name: str, cron: str, description: str, whose: Callable[[Path], Collection[str]], config: BackfillConfig
+    name: str, cron: str, description: str, whose: Callable[[Path], Collection[str]], config: MirrorConfig
 ) -> dg.ScheduleDefinition:
     """Return a schedule that lists contacts, calendars and events in as few runs as cover those grants."""
 
@@ -116,14 +116,14 @@ nightly_mirror = _mirror_schedule(
     "30 1 * * *",
     "Lists contacts, calendars and events of grants where that was never done to its end.",
     whose=unlisted_grants,
-    config=BackfillConfig(),
+    config=MirrorConfig(),
 )
 weekly_mirror = _mirror_schedule(
     "weekly_mirror",
     "30 1 * * 6",
     "Lists all contacts, calendars and events again: what no notification told of is found.",
     whose=lambda data: read_ledger(data).grants,
-    config=BackfillConfig(full_resync=True),
+    config=MirrorConfig(full_resync=True),
 )
 watch_webhooks_schedule = _asks_the_api(
     "watch_webhooks_every_5_minutes",

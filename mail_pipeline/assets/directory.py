@@ -7,7 +7,7 @@ import dagster as dg
 from mail_pipeline.assets.accounts import grants
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.assets.tables import KINDS, OWNERS, description, table_metadata
-from mail_pipeline.config import BackfillConfig
+from mail_pipeline.config import MirrorConfig
 from mail_pipeline.events import MailboxEvents, stream_metadata
 from mail_pipeline.ledger import thread_costs
 from mail_pipeline.partitions import MAILBOXES_PER_RUN, grant_partitions
@@ -39,7 +39,7 @@ def _stream_asset(
     )
     def listed(
         context: dg.AssetExecutionContext,
-        config: BackfillConfig,
+        config: MirrorConfig,
         mail_pipeline: dg.ResourceParam[MailPipelineResource],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """List this run's grants and report each on its partition."""

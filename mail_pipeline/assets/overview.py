@@ -9,7 +9,7 @@ from mail_pipeline.assets.live import message_updates
 from mail_pipeline.assets.mail import mailboxes
 from mail_pipeline.assets.tables import KINDS, OWNERS
 from mail_pipeline.lake import reports
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import connect, records
 from mail_pipeline.plots import bars
 from mail_pipeline.resources import MailPipelineResource, plain_failures
 
@@ -27,13 +27,11 @@ GROUP = "upkeep"
 def overview(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.MaterializeResult[None]:
     """Count what there is and plot it."""
     with plain_failures(), connect(mail_pipeline.settings().data) as lake:
-        counts = lake.execute(reports.OVERVIEW)
-        names = [column[0] for column in counts.description or ()]
-        [row] = counts.fetchall()
+        [counts] = records(lake.execute(reports.OVERVIEW))
         months = lake.execute(reports.MESSAGES_PER_MONTH).fetchall()
         providers = lake.execute(reports.MESSAGES_PER_PROVIDER).fetchall()
         states = lake.execute(reports.MAILBOXES_PER_STATE).fetchall()
-    numbers = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+    numbers = {name: value for name, value in counts.items() if value is not None}
     return dg.MaterializeResult(
         metadata={
             **{name: dg.MetadataValue.int(value) for name, value in numbers.items()},

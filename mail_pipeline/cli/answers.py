@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from mail_pipeline.cli.terminal import print_table
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import connect, records
 
 _QUESTIONS = {
     "Messages per mailbox": """
@@ -32,9 +32,7 @@ def first_answers(data: Path) -> dict[str, list[dict[str, Any]]]:
     with connect(data) as connection:
         answers = {}
         for question, query in _QUESTIONS.items():
-            cursor = connection.execute(query)
-            names = [column[0] for column in cursor.description or ()]
-            answers[question] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            answers[question] = records(connection.execute(query))
     return answers
 
 

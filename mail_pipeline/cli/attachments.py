@@ -14,7 +14,7 @@ from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import explained, notes, print_json, print_table, results, sized
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake import attachment_queries as queries
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import connect, records
 from mail_pipeline.sync.attachments import LARGEST, AttachmentOptions, AttachmentProgress, fetch_attachments
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
@@ -121,15 +121,13 @@ def fetch(
 def status(as_json: bool) -> None:
     """Count each grant's attachments: stored, skipped, gone, failed, and not asked for yet."""
     with connect(find_workplace().for_reading().data) as lake:
-        cursor = lake.execute(queries.ATTACHMENT_COUNTS)
-        columns = [name for name, *_ in cursor.description or ()]
-        rows = cursor.fetchall()
+        grants = records(lake.execute(queries.ATTACHMENT_COUNTS))
         [(files, size)] = lake.execute(queries.STORED_FILES).fetchall()
     if as_json:
-        grants = [dict(zip(columns, row, strict=True)) for row in rows]
         print_json({"ok": True, "files": files, "bytes": size, "grants": grants})
         return
-    print_table(results(), "", [name.replace("_", " ") for name in columns], rows)
+    columns = [name.replace("_", " ") for name in (grants[0] if grants else ())]
+    print_table(results(), "", columns, [list(each.values()) for each in grants])
     results().print(f"Files: {files:,}, {sized(size)}; the same bytes count once.")
 
 

@@ -8,7 +8,7 @@ from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import duration, notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake import reports
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import connect, records
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.client import limits_of
 from mail_pipeline.sync.plan import Plan, plan
@@ -26,9 +26,7 @@ def command(grant: str | None, as_json: bool) -> None:
     """
     place = find_workplace().for_reading()
     with connect(place.data) as connection:
-        cursor = connection.execute(reports.PLANNED_MAILBOXES, {"grant": grant})
-        names = [column[0] for column in cursor.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = records(connection.execute(reports.PLANNED_MAILBOXES, {"grant": grant}))
     mailboxes = [_mailbox(row, place.settings) for row in rows]
     if as_json:
         print_json({"ok": True, "mailboxes": mailboxes, "left": _left(mailboxes)})

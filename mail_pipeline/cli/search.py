@@ -14,6 +14,7 @@ from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import notes, print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.errors import StopRun
+from mail_pipeline.lake.connection import records
 from mail_pipeline.search import queries
 from mail_pipeline.search.index import Snippet, index_path, reading
 from mail_pipeline.search.refresh import Refreshed, is_behind, refresh
@@ -115,8 +116,7 @@ def _ask(data: Path, chosen: dict[str, Any]) -> tuple[list[dict[str, Any]], str]
                 next_step=f"Remove {index_path(data).parent}, from which nothing is lost, and search again; "
                 "`mail-pipeline doctor` looks at the lake.",
             ) from None
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()], terms
+        return records(cursor), terms
 
 
 def _as_dict(hit: dict[str, Any]) -> dict[str, Any]:

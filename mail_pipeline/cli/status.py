@@ -17,7 +17,7 @@ from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import counted, duration, explained, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake import reports
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import connect, records
 from mail_pipeline.subset import Subsets, read_subsets
 
 _WATCH_SECONDS = 2.0
@@ -73,7 +73,7 @@ def command(watch: bool, as_json: bool) -> None:
 def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]:
     with connect(data) as connection:
         while True:
-            mailboxes = _rows(connection, reports.STATUS_MAILBOXES)
+            mailboxes = records(connection.execute(reports.STATUS_MAILBOXES))
             [(messages, listed, dead, applied, applied_at, gaps)] = connection.execute(
                 reports.STATUS_COUNTS
             ).fetchall()
@@ -88,7 +88,7 @@ def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]
                 applied,
                 applied_at,
                 gaps,
-                _rows(connection, reports.STATUS_STREAMS),
+                records(connection.execute(reports.STATUS_STREAMS)),
                 _excluded(connection, subsets),
             )
             if not watch:
@@ -103,12 +103,6 @@ def _excluded(connection: duckdb.DuckDBPyConnection, subsets: Subsets) -> tuple[
     from mail_pipeline.sync.removal import stored_excluded
 
     return stored_excluded(connection, subsets)
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
-    cursor = connection.execute(query)
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _show(console: Console, status: _Status) -> None:

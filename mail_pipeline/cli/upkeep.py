@@ -10,10 +10,7 @@ from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.erasure import erase_excluded
 from mail_pipeline.lake.connection import connect
-from mail_pipeline.lake.upkeep import upkeep
-from mail_pipeline.lake.writer import Lake
-from mail_pipeline.sync.attachments import remove_unneeded_files
-from mail_pipeline.sync.retention import retire
+from mail_pipeline.upkeep import keep_up
 
 
 @click.command("upkeep", short_help="Keep the lake's files few and large.")
@@ -47,10 +44,8 @@ def command(keep_days: int, remove_excluded: bool, as_json: bool) -> None:
     excluded = None
     if remove_excluded:
         excluded = erase_excluded(settings)
-    with Lake(data) as lake:
-        report = upkeep(lake, keep=timedelta(days=keep_days))
-    retired = retire(settings)
-    orphans = remove_unneeded_files(settings)
+    done = keep_up(settings, keep=timedelta(days=keep_days))
+    report, retired, orphans = done.lake, done.notifications_removed, done.attachments_removed
     removed = {"notifications_removed": retired, "attachments_removed": orphans}
     if as_json:
         said = {"ok": True, "data": data, **asdict(report), **removed}

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -74,6 +75,12 @@ def open_duckdb() -> duckdb.DuckDBPyConnection:
     # in between has replaced: deleted rows would come back for the length of a statement.
     connection.execute("SET GLOBAL sqlite_disable_multithreaded_scans = true")
     return connection
+
+
+def records(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Return the rows of what was executed last, each by the names of its columns."""
+    names = [name for name, *_ in result.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def attach(connection: duckdb.DuckDBPyConnection, data: Path, *, read_only: bool) -> None:

@@ -15,6 +15,7 @@ from mail_pipeline.inbox.landing import Delivery, Landing
 from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.lake import queries, subset_queries
 from mail_pipeline.lake.arrays import text_table
+from mail_pipeline.lake.connection import records
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
@@ -67,9 +68,7 @@ def stored_excluded(connection: duckdb.DuckDBPyConnection, subsets: Subsets) -> 
     What a search would not find is not among them: only the provider can tell.
     """
     outside = more = 0
-    cursor = connection.execute(queries.KNOWN_GRANTS)
-    names = [column[0] for column in cursor.description or ()]
-    for grant in [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]:
+    for grant in records(connection.execute(queries.KNOWN_GRANTS)):
         subset = subsets.of(grant["id"], grant["provider"])
         if not subset.everything:
             parameters = _asked(connection, grant["id"], subset)
@@ -236,9 +235,8 @@ def _narrow_letter(row: dict[str, Any], subsets: Subsets, providers: Mapping[str
 
 def _asked(connection: duckdb.DuckDBPyConnection, grant_id: str, subset: Subset) -> dict[str, Any]:
     """Return the parameters of STORED_EXCLUDED."""
-    cursor = connection.execute(subset_queries.FOLDERS_TO_JUDGE, [grant_id])
-    names = [column[0] for column in cursor.description or ()]
-    standings = subset.folders.standings([dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
+    folders = records(connection.execute(subset_queries.FOLDERS_TO_JUDGE, [grant_id]))
+    standings = subset.folders.standings(folders)
     left_out = subset.left_out.get("message", frozenset())
     return {
         "grant": grant_id,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail_pipeline.config import ApplyConfig, BackfillConfig, ReconcileConfig
+from mail_pipeline.config import ApplyConfig, BackfillConfig, MirrorConfig, ReconcileConfig
 from mail_pipeline.sync.apply import Replay
 from mail_pipeline.sync.backfill import BackfillOptions
 
@@ -45,6 +45,7 @@ def test_nothing_set_means_everything():
     ("config", "fields"),
     [
         (BackfillConfig, {"since", "max_pages", "full_resync", "page_size"}),
+        (MirrorConfig, {"since", "max_pages", "full_resync", "page_size"}),
         (ApplyConfig, {"replay"}),
         (ReconcileConfig, {"grant", "since", "days", "providers", "gaps_only"}),
     ],

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from mail_pipeline import connect
-from mail_pipeline.config import BackfillConfig
+from mail_pipeline.config import MirrorConfig
 from mail_pipeline.definitions import defs
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.ledger import newcomer_grants, unlisted_grants
@@ -169,6 +169,6 @@ def test_a_list_that_stopped_half_way_is_gone_on_with(
 @pytest.mark.parametrize("stream", ["contacts", "calendars", "events", "provider_threads"])
 def test_each_stream_has_a_job_of_its_own_with_the_same_configuration(stream: str) -> None:
     job = defs.resolve_job_def(f"list_{stream}")
-    asked = BackfillConfig(since="2024-01-31", max_pages=1, full_resync=True, page_size=20)
+    asked = MirrorConfig(since="2024-01-31", max_pages=1, full_resync=True, page_size=20)
 
     assert dg.validate_run_config(job, {"ops": {stream: {"config": asked.model_dump()}}})
