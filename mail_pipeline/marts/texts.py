@@ -12,43 +12,12 @@ from mail_pipeline.lake.lock import WriteLock
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.marts import text_queries
 from mail_pipeline.marts.plain import CONVERTER, plain
 
 _BATCH = 2_000
 """Bodies held in memory at once, and texts written in one transaction."""
 _TIDY_FILES = 40
-
-_STALE = """
-CREATE OR REPLACE TEMP TABLE stale AS
-SELECT m.grant_id, m.id, m.body_hash
-FROM messages m LEFT JOIN message_texts t ON t.grant_id = m.grant_id AND t.message_id = m.id
-WHERE m.body_hash IS NOT NULL
-    AND (t.body_hash IS DISTINCT FROM m.body_hash OR t.converter IS DISTINCT FROM $converter)
-"""
-"""Messages whose text is not that of their body by this converter."""
-
-_BODIES = """
-SELECT s.grant_id, s.id AS message_id, b.body, s.body_hash
-FROM message_bodies b JOIN stale s ON s.grant_id = b.grant_id AND s.id = b.id
-"""
-
-_STILL_STALE = """
-SELECT b.*, t.message_id IS NOT NULL AS known
-FROM bodies b LEFT JOIN message_texts t ON t.grant_id = b.grant_id AND t.message_id = b.message_id
-WHERE t.body_hash IS DISTINCT FROM b.body_hash OR t.converter IS DISTINCT FROM $converter
-"""
-"""Those of the `bodies` that another refresh has not converted meanwhile, and whether they have a text."""
-
-_STILL_THERE = """
-SELECT t.grant_id, t.message_id FROM made t
-SEMI JOIN messages m ON m.grant_id = t.grant_id AND m.id = t.message_id AND m.body_hash = t.body_hash
-"""
-"""Those of the texts `made` whose body is still that of its message."""
-
-_GONE = """
-SELECT t.grant_id, t.message_id FROM message_texts t
-ANTI JOIN (FROM messages WHERE body_hash IS NOT NULL) m ON m.grant_id = t.grant_id AND m.id = t.message_id
-"""
 
 
 @dataclass(slots=True)
@@ -70,14 +39,14 @@ def refresh_texts(data: Path) -> TextReport:
     """
     report = TextReport()
     with Lake(data) as lake, connect(data) as reader:
-        gone = reader.execute(_GONE).to_arrow_table()
+        gone = reader.execute(text_queries.GONE).to_arrow_table()
         if gone.num_rows:
             with lake.transaction() as transaction:
                 transaction.delete("message_texts", gone)
         report.removed = gone.num_rows
-        reader.execute(_STALE, {"converter": CONVERTER})
+        reader.execute(text_queries.STALE, {"converter": CONVERTER})
         turn = WriteLock(data / "lake" / "texts.lock")
-        for bodies in reader.execute(_BODIES).to_arrow_reader(_BATCH):
+        for bodies in reader.execute(text_queries.BODIES).to_arrow_reader(_BATCH):
             # Else two would convert, and store, what neither finds stored.
             with turn.held():
                 report.converted += _convert(lake, pa.Table.from_batches([bodies]))
@@ -88,12 +57,12 @@ def refresh_texts(data: Path) -> TextReport:
 
 def _convert(lake: Lake, bodies: pa.Table) -> int:
     """Store the texts of those bodies that have none still; return of how many."""
-    bodies = lake.table(_STILL_STALE, {"converter": CONVERTER}, bodies=bodies)
+    bodies = lake.table(text_queries.STILL_STALE, {"converter": CONVERTER}, bodies=bodies)
     if not bodies.num_rows:
         return 0
     made = _texts(bodies)
     with lake.transaction() as transaction:
-        there = set(transaction.given(_STILL_THERE, made=made))
+        there = set(transaction.given(text_queries.STILL_THERE, made=made))
         keys = zip(bodies["grant_id"].to_pylist(), bodies["message_id"].to_pylist(), strict=True)
         current = pa.array([key in there for key in keys], pa.bool_())
         known = bodies.filter(current).filter(pc.field("known"))
