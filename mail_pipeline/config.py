@@ -19,7 +19,7 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r}: expected a date such as 2024-01-31 or 2024-01-31T09:00:00+01:00, or nothing"
+            f"since is {text!r}: expected a date such as 2024-01-31 or 2024-01-31T09:00:00+01:00, or nothing"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -30,7 +30,24 @@ def _a_date(value: str | None) -> str | None:
     return value or None
 
 
+def _some_pages(value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise ValueError(f"max_pages is {value}: expected a whole number of at least 1, or nothing")
+    return value
+
+
+def _a_page(value: int | None) -> int | None:
+    if value is not None and not 1 <= value <= _LARGEST_PAGE:
+        raise ValueError(
+            f"page_size is {value}: expected a whole number from 1 to {_LARGEST_PAGE}, or nothing"
+        )
+    return value
+
+
 _Date = Annotated[str | None, AfterValidator(_a_date)]
+# What pydantic itself says of a bound is longer, and less plain.
+_Pages = Annotated[int | None, AfterValidator(_some_pages)]
+_PageSize = Annotated[int | None, AfterValidator(_a_page)]
 
 
 class BackfillConfig(dg.Config):
@@ -41,22 +58,19 @@ class BackfillConfig(dg.Config):
         description="Go no further back than this date, such as 2024-01-31 or 2024-01-31T09:00:00+01:00 "
         "(UTC where no offset is given). Empty: back to the very first message.",
     )
-    max_pages: int | None = Field(
+    max_pages: _Pages = Field(
         default=None,
         description="Stop each mailbox after so many pages of up to 200 messages; the next run goes on from "
         "there. A mailbox stopped so is not marked as materialized. Empty: no limit.",
-        ge=1,
     )
     full_resync: bool = Field(
         default=False,
         description="List mailboxes that are complete again from their newest message and merge what has "
         "changed. Otherwise they are left alone.",
     )
-    page_size: int | None = Field(
+    page_size: _PageSize = Field(
         default=None,
         description=f"Messages per page, 1 to {_LARGEST_PAGE}. Empty: what suits the provider.",
-        ge=1,
-        le=_LARGEST_PAGE,
     )
 
     def options(self) -> BackfillOptions:
@@ -87,21 +101,18 @@ class MirrorConfig(BackfillConfig):
         description="Of events: only those that end on this date or later, such as 2024-01-31. Other lists "
         "are never cut. Empty: all.",
     )
-    max_pages: int | None = Field(
+    max_pages: _Pages = Field(
         default=None,
         description="Stop each list after so many pages; the next run goes on from there. A grant stopped so "
         "is not marked as materialized. Empty: no limit.",
-        ge=1,
     )
     full_resync: bool = Field(
         default=False,
         description="List again what is complete, and find what is gone. Otherwise it is left alone.",
     )
-    page_size: int | None = Field(
+    page_size: _PageSize = Field(
         default=None,
         description=f"Records per page, 1 to {_LARGEST_PAGE}. Empty: what suits the provider.",
-        ge=1,
-        le=_LARGEST_PAGE,
     )
 
 
