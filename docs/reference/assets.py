@@ -1,6 +1,6 @@
 """The page of every asset, and of what runs and checks them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -83,21 +83,18 @@ def _table_of(spec: dg.AssetSpec) -> Iterator[str]:
 
 def _configurations() -> Iterator[str]:
     """Yield the configuration of runs, once for all assets that have the same."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    fields: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for definition in defs.resolve_asset_graph().assets_defs:
         if not definition.is_executable or definition.check_keys:
             continue
         schema = definition.op.config_schema.as_field().config_type
-        told = getattr(schema, "fields", None)
+        fields = getattr(schema, "fields", None) or {}
+        told = tuple((f"`{name}`", field.description or "") for name, field in sorted(fields.items()))
         if told:
-            found.setdefault(tuple(told), []).append(definition.op.name)
-            fields[tuple(told)] = told
-    for names, ops in sorted(found.items(), key=lambda item: sorted(item[1])):
+            found.setdefault(told, []).append(definition.op.name)
+    for told, ops in sorted(found.items(), key=lambda item: sorted(item[1])):
         yield f"{listed(ops)}:"
-        yield table(
-            ("field", ""), [(f"`{name}`", fields[names][name].description or "") for name in sorted(names)]
-        )
+        yield table(("field", ""), list(told))
 
 
 def _checks() -> str:
