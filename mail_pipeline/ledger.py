@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from mail_pipeline.inbox.landing import Landing
 from mail_pipeline.lake import queries, reports
@@ -55,18 +56,12 @@ def newcomers(data: Path) -> frozenset[str]:
 
     They are those of grants that were connected, and of folders that were made, while notifications arrived.
     """
-    if not catalog_path(data).exists():
-        return frozenset()
-    with connect(data) as connection:
-        return frozenset(key for (key,) in connection.execute(queries.NEWCOMERS).fetchall())
+    return frozenset(key for (key,) in _rows(data, queries.NEWCOMERS))
 
 
 def newcomer_grants(data: Path) -> frozenset[str]:
     """Return the grants connected while notifications arrived of which nothing beside the mail was listed."""
-    if not catalog_path(data).exists():
-        return frozenset()
-    with connect(data) as connection:
-        found = connection.execute(queries.NEWCOMER_GRANTS).fetchall()
+    found = _rows(data, queries.NEWCOMER_GRANTS)
     return frozenset(grant for grant, provider, off in found if any(_lists(grant, provider, off)))
 
 
@@ -116,22 +111,23 @@ def thread_costs(data: Path, grant_ids: Collection[str]) -> str:
 
 def grants_with_open_gaps(data: Path) -> frozenset[str]:
     """Return the valid grants in which an ended gap waits for its repair."""
-    if not catalog_path(data).exists():
-        return frozenset()
-    with connect(data) as connection:
-        return frozenset(grant for (grant,) in connection.execute(queries.GRANTS_TO_REPAIR).fetchall())
+    return frozenset(grant for (grant,) in _rows(data, queries.GRANTS_TO_REPAIR))
 
 
 def applied_up_to(data: Path) -> int:
     """Return the number of the last notification that a data folder's lake has applied; 0 for none."""
-    if not catalog_path(data).exists():
-        return 0
-    with connect(data) as connection:
-        row = connection.execute(queries.APPLIED_UP_TO).fetchone()
-    return int(row[0]) if row else 0
+    return max((int(number) for (number,) in _rows(data, queries.APPLIED_UP_TO)), default=0)
 
 
 def newest_landed(settings: Settings) -> int:
     """Return the number of the notification that landed last; 0 for none."""
     with Landing.open(settings) as landing:
         return landing.newest()
+
+
+def _rows(data: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query; none where there is no lake."""
+    if not catalog_path(data).exists():
+        return []
+    with connect(data) as connection:
+        return connection.execute(query).fetchall()

@@ -4,12 +4,12 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from mail_pipeline.cli.attachment_bars import AttachmentBars
-from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.options import DATE, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import explained, notes, print_json, print_table, results, sized
 from mail_pipeline.cli.workplace import find_workplace
@@ -49,7 +49,7 @@ def command() -> None:
 @click.option("--grant", "grants", multiple=True, metavar="G", help="Only of this grant; may be repeated.")
 @click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    type=DATE,
     help="Only of messages received since (UTC).",
 )
 @click.option(
@@ -90,7 +90,7 @@ def fetch(
     """
     options = AttachmentOptions(
         grants=grants,
-        since=since and since.replace(tzinfo=UTC),
+        since=since,
         types=types,
         inline=inline,
         max_size=max_size,

@@ -3,12 +3,12 @@
 import difflib
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from mail_pipeline.cli.fill import Choice, fill
-from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.options import DATE_WITH_OFFSET, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
@@ -22,7 +22,7 @@ from mail_pipeline.sync.position import BackfillOptions
 @click.option("--grant", "grants", multiple=True, help="Every mailbox of this grant; may be repeated.")
 @click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]),
+    type=DATE_WITH_OFFSET,
     help="Go no further back than this, UTC where no offset is given. Default: to the first message.",
 )
 @click.option("--max-pages", type=click.IntRange(min=1), help="Stop each mailbox after so many pages.")
@@ -52,7 +52,7 @@ def command(
     place = find_workplace()
     place.settings.require_key()
     options = BackfillOptions(
-        since=since and (since if since.tzinfo else since.replace(tzinfo=UTC)),
+        since=since,
         max_pages=max_pages,
         full_resync=full_resync,
         page_size=page_size,

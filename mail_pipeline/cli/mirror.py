@@ -4,14 +4,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from mail_pipeline.cli.accounts import accounts_listed
-from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.options import DATE_WITH_OFFSET, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import duration, explained, print_json, print_table, results
 from mail_pipeline.cli.workplace import Workplace, find_workplace
@@ -42,7 +42,7 @@ _LINE_EVERY = 5.0
 )
 @click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]),
+    type=DATE_WITH_OFFSET,
     help="Events that end no earlier than this, UTC where no offset is given. Default: all.",
 )
 @click.option("--full-resync", is_flag=True, help="List again what is complete, and find what is gone.")
@@ -66,9 +66,7 @@ def command(
         raise click.UsageError("Say whose: --all, or else --grant GRANT.")
     place = find_workplace()
     place.settings.require_key()
-    options = BackfillOptions(
-        since=since and (since if since.tzinfo else since.replace(tzinfo=UTC)), full_resync=full_resync
-    )
+    options = BackfillOptions(since=since, full_resync=full_resync)
     with interruptible():
         place.enter()
         outcome = mirror(place, grants, streams or STREAMS, options, refresh=not skip_refresh)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -10,6 +11,19 @@ AS_JSON = "mail_pipeline.json"
 """Key in `click.Context.meta` that is there when the output is for a machine."""
 DEBUG = "mail_pipeline.debug"
 """Key in `click.Context.meta` that is there when tracebacks are wanted."""
+
+
+class Moment(click.DateTime):
+    """A date, maybe with a time of day; UTC where it gives no offset."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time, with its offset."""
+        moment: datetime = super().convert(value, param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+DATE = Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+DATE_WITH_OFFSET = Moment([*DATE.formats, "%Y-%m-%dT%H:%M:%S%z"])
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -1,11 +1,11 @@
 """`mail-pipeline reconcile`: what is stored, set against what the provider lists."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.options import DATE, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
@@ -16,7 +16,7 @@ from mail_pipeline.sync.reconcile import ReconcileReport, Reconciliation, reconc
 @click.option("--grant", "grants", multiple=True, metavar="G", help="Only this grant; may be repeated.")
 @click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    type=DATE,
     help="Look back to this date (UTC). Without it the whole mailbox is looked at.",
 )
 @json_option
@@ -26,10 +26,9 @@ def command(grants: tuple[str, ...], since: datetime | None, as_json: bool) -> N
 
     Gaps in which notifications may be missing are closed by it. Interrupted, it deletes nothing.
     """
-    bound = None if since is None else since.replace(tzinfo=UTC)
     with interruptible():
         settings = find_workplace().settings
-        report = reconcile(settings, grants=set(grants) or None, since=bound, on_grant=_tell_grant)
+        report = reconcile(settings, grants=set(grants) or None, since=since, on_grant=_tell_grant)
     if as_json:
         print_json({"ok": report.succeeded, **_as_dict(report)})
     else:

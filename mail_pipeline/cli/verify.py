@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.options import DATE, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
@@ -20,7 +20,7 @@ from mail_pipeline.sync.verify import KINDS, Verification, verify
 @click.option("--grant", "grants", multiple=True, metavar="G", help="Only this grant; may be repeated.")
 @click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    type=DATE,
     help="Look back to this date (UTC). Without it the whole mailbox is compared.",
 )
 @click.option("--repair", is_flag=True, help="Then mend the grants that differ, as `reconcile` does.")
@@ -36,11 +36,10 @@ def command(grants: tuple[str, ...], since: datetime | None, repair: bool, as_js
 
     Exit code 1 where anything differs in the end, or a mailbox could not be compared.
     """
-    bound = None if since is None else since.replace(tzinfo=UTC)
     with interruptible():
         settings = find_workplace().settings
-        found = verify(settings, grants=set(grants) or None, since=bound, on_grant=_tell_grant)
-        after = _repaired(settings, found, bound) if repair else found
+        found = verify(settings, grants=set(grants) or None, since=since, on_grant=_tell_grant)
+        after = _repaired(settings, found, since) if repair else found
     ok = all(each.verified for each in after)
     if as_json:
         said = {"ok": ok, "grants": [_as_dict(each) for each in found]}

@@ -217,26 +217,26 @@ class Landing:
         """
         return self._rewrite(lambda each: narrowed(each, self._subsets, providers))
 
-    def forget(self, grant_id: str) -> int:
-        """Take out of what has landed, for good, all that tells of a grant; return of how many.
+    def forget(self, grant_id: str) -> tuple[int, list[int]]:
+        """Take out of what has landed, for good, all that tells of a grant.
 
-        Their numbers stay, and that they came. On Postgres as `narrow` says.
+        Return of how many, and the numbers of all that told of this or an earlier forgotten one: these stay,
+        and that they came. On Postgres as `narrow` says.
         """
-        return self._rewrite(lambda each: without_grant(each, grant_id))
+        forgotten: list[int] = []
 
-    def forgotten(self) -> list[int]:
-        """Return the numbers of those that told of a grant that was forgotten."""
-        return [each.number for batch in self._all() for each in batch if is_forgotten(each)]
+        def change(landed: Landed) -> Landed:
+            left = without_grant(landed, grant_id)
+            if is_forgotten(left):
+                forgotten.append(left.number)
+            return left
 
-    def _all(self) -> Iterator[list[Landed]]:
-        last = 0
-        while batch := self.after(last, limit=_BATCH, max_bytes=_READ_AT_ONCE):
-            last = batch[-1].number
-            yield batch
+        return self._rewrite(change), forgotten
 
     def _rewrite(self, change: Callable[[Landed], Landed]) -> int:
-        changed = 0
-        for batch in self._all():
+        changed = last = 0
+        while batch := self.after(last, limit=_BATCH, max_bytes=_READ_AT_ONCE):
+            last = batch[-1].number
             kept = [change(each) for each in batch]
             with self._transaction() as connection:
                 for one, other in zip(batch, kept, strict=True):

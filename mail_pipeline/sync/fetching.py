@@ -10,6 +10,7 @@ from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
     Cancelled,
@@ -163,7 +164,9 @@ class Fetcher:
                 lambda item: (item[0], self._ask(client, grants[item[0]], item[1])), by_grant.items()
             )
             try:
-                return len(pointless) + sum(self._store(grant_id, found) for grant_id, found in answers)
+                return len(pointless) + sum(
+                    self._store(grants[grant_id], found) for grant_id, found in answers
+                )
             except BaseException:
                 # Else an interrupt would wait for every grant's requests.
                 client.cancel()
@@ -235,28 +238,33 @@ class Fetcher:
                     page = stream.one(grant, identity, calendar)
                     yield page, stream.read_records(page, calendar)
 
-    def _store(self, grant_id: str, answers: _Answers) -> int:
+    def _store(self, known: dict[str, Any], answers: _Answers) -> int:
+        """Store what was answered, and return how much that is; nothing of a grant forgotten since."""
+        stored = 0
         if answers.answered:
-            scope = self._scope(grant_id) if answers.left else None
+            scope = self._scope(known) if answers.left else None
             with self._lake.transaction() as transaction:
-                if transaction.rows(queries.IS_GRANT, [grant_id]) != [(True,)]:
-                    # Forgotten since it was asked for.
-                    return 0
-                if scope is not None:
-                    gone = departures(transaction, scope, answers.left)
-                    answers.observations.setdefault("message", []).extend(gone)
-                done = forget_rows(answers.answered, answers.asked_at)
-                transaction.change("fetches", queries.FORGET_FETCHES, fetched=done)
-                for kind, observations in answers.observations.items():
-                    store_beside(transaction, kind, {grant_id: observations}, answers.asked_at)
-                transaction.append("dead_letters", arrow_table("dead_letters", _dead_rows(grant_id, answers)))
+                if transaction.rows(queries.IS_GRANT, [known["id"]]) == [(True,)]:
+                    self._store_answers(transaction, known["id"], answers, scope)
+                    stored = len(answers.answered)
         if answers.stop is not None:
             raise answers.stop
-        return len(answers.answered)
+        return stored
 
-    def _scope(self, grant_id: str) -> Scope:
-        grants = {row["id"]: row["provider"] for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
-        return Scopes(self._lake, read_subsets(self._settings)).of(grant_id, grants[grant_id])
+    def _store_answers(
+        self, transaction: Transaction, grant_id: str, answers: _Answers, scope: Scope | None
+    ) -> None:
+        if scope is not None:
+            gone = departures(transaction, scope, answers.left)
+            answers.observations.setdefault("message", []).extend(gone)
+        done = forget_rows(answers.answered, answers.asked_at)
+        transaction.change("fetches", queries.FORGET_FETCHES, fetched=done)
+        for kind, observations in answers.observations.items():
+            store_beside(transaction, kind, {grant_id: observations}, answers.asked_at)
+        transaction.append("dead_letters", arrow_table("dead_letters", _dead_rows(grant_id, answers)))
+
+    def _scope(self, known: dict[str, Any]) -> Scope:
+        return Scopes(self._lake, read_subsets(self._settings)).of(known["id"], known["provider"])
 
 
 def ask_message(grant: GrantClient, fetch: Fetch, *, imap: bool) -> tuple[Page, str | None]:

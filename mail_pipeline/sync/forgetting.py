@@ -71,8 +71,7 @@ def forget(settings: Settings, grant_id: str) -> ForgetReport:
         stack.enter_context(leases.held(lake, grant_id, (apply.LEASE, *leases_of(grant_id))))
         files = _forget_files(settings, lake, grant_id)
         # What has landed first: an interrupted call leaves the tables to tell that it has to be repeated.
-        notifications = landing.forget(grant_id)
-        forgotten = landing.forgotten()
+        notifications, forgotten = landing.forget(grant_id)
         with lake.transaction() as transaction:
             leases.check(grant_id)
             [(messages,)] = transaction.rows(erasure_queries.MESSAGES_OF_GRANT, [grant_id])

@@ -132,6 +132,12 @@ def copied(stored: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(stored, tmp_path / "data"))
 
 
+@pytest.fixture
+def here(cli: Callable[..., Cli], served: Served, copied: Path) -> Cli:
+    """Work on that copy, with the key of what is served."""
+    return cli(**served.env, MAIL_PIPELINE_DATA=str(copied))
+
+
 def fill(data: Path, served: Served) -> None:
     settings = Settings(api_key=API_KEY, api_uri=served.url, data=data, min_page_interval=0.0)
     refresh_grants(settings)

@@ -10,11 +10,6 @@ from mail_pipeline_tests.cli.conftest import Cli, Served
 from mail_pipeline_tests.cli.spoiled import spoil
 
 
-@pytest.fixture
-def here(cli: Callable[..., Cli], served: Served, copied: Path) -> Cli:
-    return cli(**served.env, MAIL_PIPELINE_DATA=str(copied))
-
-
 def test_each_grant_is_told_of_with_what_differed(here: Cli, served: Served, copied: Path):
     microsoft, imap = served.grant_id("microsoft"), served.grant_id("imap")
     spoil(copied, microsoft)

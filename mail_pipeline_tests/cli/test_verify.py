@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,11 +6,6 @@ import pytest
 from mail_pipeline.lake.connection import connect
 from mail_pipeline_tests.cli.conftest import Cli, Served
 from mail_pipeline_tests.cli.spoiled import spoil
-
-
-@pytest.fixture
-def here(cli: Callable[..., Cli], served: Served, copied: Path) -> Cli:
-    return cli(**served.env, MAIL_PIPELINE_DATA=str(copied))
 
 
 def test_each_message_that_differs_is_printed_and_fails_the_command(here: Cli, served: Served, copied: Path):

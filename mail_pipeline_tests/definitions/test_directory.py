@@ -43,6 +43,16 @@ def states(instance: dg.DagsterInstance, asset: str, grants: list[str]) -> list[
     return [status.value if (status := found.get(grant)) else None for grant in grants]
 
 
+def note_created(data: Path, grant: str) -> None:
+    """Have a notification tell that the account was connected."""
+    with Lake(data) as lake, lake.transaction() as transaction:
+        transaction.change(
+            "notifications",
+            "INSERT INTO notifications (number, trigger, grant_id) VALUES (1, 'grant.created', ?)",
+            [grant],
+        )
+
+
 def asked_by(instance: dg.DagsterInstance, schedule: Any) -> Any:
     resources = {"mail_pipeline": MailPipelineResource()}
     with dg.build_schedule_context(instance=instance, resources=resources) as context:
@@ -98,12 +108,7 @@ def test_an_account_connected_while_notifications_arrive_is_mirrored_by_itself(
     start: Start, instance: dg.DagsterInstance, data: Path
 ) -> None:
     [grant] = register(instance, start(GOOD))
-    with Lake(data) as lake, lake.transaction() as transaction:
-        transaction.change(
-            "notifications",
-            "INSERT INTO notifications (number, trigger, grant_id) VALUES (1, 'grant.created', ?)",
-            [grant],
-        )
+    note_created(data, grant)
 
     with dg.build_sensor_context(
         instance=instance, resources={"mail_pipeline": MailPipelineResource()}
@@ -122,12 +127,7 @@ def test_an_account_of_which_only_mail_is_wanted_is_not_asked_for_again_and_agai
     config.write_text("contacts = false\ncalendars = false\nevents = false\n")
     monkeypatch.setenv("MAIL_PIPELINE_CONFIG", str(config))
     [grant] = register(instance, start(GOOD))
-    with Lake(data) as lake, lake.transaction() as transaction:
-        transaction.change(
-            "notifications",
-            "INSERT INTO notifications (number, trigger, grant_id) VALUES (1, 'grant.created', ?)",
-            [grant],
-        )
+    note_created(data, grant)
 
     assert newcomer_grants(data) == frozenset()
     assert unlisted_grants(data) == frozenset()

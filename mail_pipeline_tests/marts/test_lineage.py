@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pytest
+from sqlglot import exp, parse_one
 
 from mail_pipeline.definitions import defs
 from mail_pipeline.lake.mart_tables import FACTS, MART_VIEWS, MARTS
@@ -40,6 +41,15 @@ def test_sources_are_columns_that_there_are(name: str):
 def test_a_column_that_is_computed_names_what_it_is_computed_from(column: str, sources: list[str]):
     table, _, name = column.partition(".")
     assert [".".join(source) for source in column_sources(table)[name]] == sources
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_what_a_mart_reads_is_what_a_parser_finds_in_its_statement(name: str):
+    tables = parse_one(STATEMENTS[name], dialect="duckdb").find_all(exp.Table)
+    read = {table.name.removesuffix("_now").removesuffix("_new") for table in tables}
+    later = list(STATEMENTS)[list(STATEMENTS).index(name) :]
+
+    assert set(parents(name)) == (read & TABLES.keys()) - set(later)
 
 
 def test_a_mart_reads_every_table_its_columns_come_from_and_none_made_after_it():
