@@ -1,8 +1,7 @@
 """A lake of millions of messages, made by statements straight in its tables as the engine would leave them.
 
-Ten grants by default; 75,000 people of whom few write most; threads of one to three messages and some
-of nine;
-five years; about 2.4 people and 0.4 attachments a message. Without bodies.
+Ten grants by default; 75,000 people of whom few write most; threads of one to three messages and some of nine; five
+years; about 2.4 people and 0.4 attachments a message. Without bodies.
 """
 
 from pathlib import Path
@@ -77,7 +76,8 @@ ORDER BY grant_id, id
 """
 _MESSAGE_FOLDERS = """
 INSERT INTO message_folders
-SELECT grant_id, id, if(sent, 'SENT', if(news AND chance % 50 = 0, 'SPAM', 'INBOX')) FROM draft
+SELECT grant_id, id, if(sent, 'SENT', if(news AND chance % 50 = 0, 'SPAM', 'INBOX')) AS folder_id FROM draft
+ORDER BY grant_id, folder_id
 """
 _ATTACHMENTS = """
 INSERT INTO attachments
@@ -85,7 +85,7 @@ SELECT grant_id, id, p::INTEGER, format('{}-{}', id, p), 'file',
     ['application/pdf', 'image/png; name=x', 'image/jpeg', 'text/calendar', 'application/zip',
         'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet'][chance // 3 % 6 + 1],
     150000, p = 1, NULL, NULL
-FROM draft, range(files) r(p)
+FROM draft, range(files) r(p) ORDER BY grant_id, id
 """
 _PART = 500_000
 

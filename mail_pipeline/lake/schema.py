@@ -267,6 +267,9 @@ STORED = (
 )
 """The tables, in the order in which they are created."""
 
+MAIL_TABLES = ("all_messages", "message_participants", "message_folders", "attachments")
+"""What a backfill writes with every page of messages, but for the bodies."""
+
 VIEWS = (
     Table("grants", "Connected accounts.", _SHOWN_GRANT, select=_select(_SHOWN_GRANT, "all_grants")),
     Table("folders", "Folders and labels.", _SHOWN_FOLDER, select=_select(_SHOWN_FOLDER, "all_folders")),

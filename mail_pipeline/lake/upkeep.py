@@ -15,9 +15,11 @@ from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.lake.mart_tables import MART_TABLES
 from mail_pipeline.lake.writer import Lake
 
+TINY_BYTES = 64 * 2**10
+"""Files of mail below this are merged while others write: those of single pages, not those of many pages that
+a quick backfill commits together. Merging these too cost it a tenth of its CPU, and `upkeep` does it anyway."""
 SMALL_BYTES = 2 * 2**20
-"""Files below this are merged while a backfill runs; a merge makes them larger than this, so none is merged
-again and again."""
+"""Files of other tables below this are merged while others write."""
 MEDIUM_BYTES = 64 * 2**20
 """Files below this are merged by `upkeep`, into files of the lake's `target_file_size` at the most."""
 _RESULTS_PER_STEP = 1
@@ -67,7 +69,7 @@ def tidy(lake: Lake, *, bodies: bool = False) -> None:
     for table, files in _files(lake).items():
         # A transaction that finds nothing to merge costs as much as one that does.
         if files.number > 1 and (bodies or table != "message_bodies"):
-            _merge(lake, table, SMALL_BYTES)
+            _merge(lake, table, TINY_BYTES if table in schema.MAIL_TABLES else SMALL_BYTES)
 
 
 def tidy_after(lake: Lake, table: str, files: int) -> bool:

@@ -47,7 +47,7 @@ _LEASE_SECONDS = 1.0
 def _rare_collections() -> Iterator[None]:
     """Let the garbage collector look less often: a page is many objects, none of them in a cycle."""
     before = gc.get_threshold()
-    gc.set_threshold(50_000, *before[1:])
+    gc.set_threshold(200_000, *before[1:])
     try:
         yield
     finally:

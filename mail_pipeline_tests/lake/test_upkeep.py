@@ -9,6 +9,13 @@ from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_c
 from mail_pipeline_tests.lake.letters import STORED, keys, letters
 
 FILES = "SELECT file_count FROM ducklake_table_info('lake') WHERE table_name = ?"
+MESSAGES = """
+INSERT INTO all_messages BY NAME
+SELECT 'g' AS grant_id, md5(n::VARCHAR) AS id, md5('subject' || n) AS subject,
+    to_timestamp(2_000_000_000 - n) AS date, to_timestamp(0) AS observed_at
+FROM range($first, $first + $messages) numbers(n)
+"""
+"""As an API lists them: the newest first."""
 NUMBERS = [f"{number}" for number in range(12)]
 
 
@@ -28,6 +35,33 @@ def test_tidying_merges_small_files_and_keeps_what_is_in_them(lake: Lake):
     tidy(lake)
     assert files(lake, "dead_letters") == 1
     assert list(lake.column(STORED)) == NUMBERS
+
+
+def test_tidying_leaves_what_many_pages_were_committed_to_for_upkeep(lake: Lake):
+    def commit(first: int, messages: int) -> None:
+        with lake.transaction() as transaction:
+            transaction.change("all_messages", MESSAGES, {"first": first, "messages": messages})
+
+    for first in range(0, 6000, 3000):
+        commit(first, 3000)
+    for number in range(6000, 6012):
+        commit(number, 1)
+    tidy(lake)
+    assert files(lake, "all_messages") == 3
+    upkeep(lake)
+    assert files(lake, "all_messages") == 1
+    assert list(lake.column("SELECT count(DISTINCT id) FROM messages")) == [6012]
+
+
+def test_merges_lay_rows_down_in_the_order_that_commits_leave_out(lake: Lake):
+    for first in (0, 500):
+        with lake.transaction() as transaction:
+            transaction.change("all_messages", MESSAGES, {"first": first, "messages": 500})
+    stored = "SELECT date FROM all_messages ORDER BY filename, file_row_number"
+    dates = list(lake.column(stored))
+    assert dates == sorted(dates, reverse=True)
+    upkeep(lake)
+    assert list(lake.column(stored)) == sorted(dates)
 
 
 def test_tidying_again_does_nothing(lake: Lake):
