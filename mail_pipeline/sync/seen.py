@@ -25,17 +25,21 @@ class SeenIds:
         """Take in ids."""
         self._pending.update(map(hash, ids))
         if len(self._pending) > _PENDING_AT_MOST:
-            pending = np.fromiter(self._pending, np.int64, len(self._pending))
-            self._sorted = np.union1d(self._sorted, pending)
+            pending = np.sort(np.fromiter(self._pending, np.int64, len(self._pending)))
+            # np.union1d, which goes over all there are, takes 350 times as long for 2.5 million.
+            self._sorted = np.insert(self._sorted, self._sorted.searchsorted(pending), pending)
             self._pending.clear()
 
     def among(self, ids: Sequence[str]) -> set[str]:
         """Return those of the ids that may have been taken in, and all that were."""
         values = np.fromiter(map(hash, ids), np.int64, len(ids))
         found = self._sorted[self._sorted.searchsorted(values)] == values
+        hashes = values.tolist()
+        if not found.any() and self._pending.isdisjoint(hashes):
+            return set()
         return {
             identity
-            for identity, value, maybe in zip(ids, values.tolist(), found.tolist(), strict=True)
+            for identity, value, maybe in zip(ids, hashes, found.tolist(), strict=True)
             if maybe or value in self._pending
         }
 
