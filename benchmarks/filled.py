@@ -1,7 +1,7 @@
 """A lake of millions of messages, made by statements straight in its tables as the engine would leave them.
 
-Ten grants by default; 75,000 people of whom few write most; threads of one to three messages and some of nine; five
-years; about 2.4 people and 0.4 attachments a message. Without bodies.
+Ten grants by default; 75,000 people of whom few write most; threads of one to three messages and some of
+nine; five years; about 2.4 people and 0.4 attachments a message. Without bodies.
 """
 
 from pathlib import Path

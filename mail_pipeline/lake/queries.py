@@ -123,7 +123,7 @@ FROM all_grants
 
 APPLIED_UP_TO = "SELECT coalesce(max(number), 0) FROM notifications"
 
-LANDED_AT = "SELECT epoch_us(received_at) FROM notifications WHERE number = ?"
+LANDED_AT = "SELECT epoch(received_at) FROM notifications WHERE number = ?"
 
 APPLIED_BEFORE = """
 SELECT coalesce(max(number), 0) FROM notifications WHERE applied_at < to_timestamp(?)

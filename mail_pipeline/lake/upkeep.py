@@ -17,7 +17,7 @@ from mail_pipeline.lake.writer import Lake
 
 TINY_BYTES = 64 * 2**10
 """Files of mail below this are merged while others write: those of single pages, not those of many pages that
-a quick backfill commits together. Merging these too cost it a tenth of its CPU, and `upkeep` does it anyway."""
+a quick backfill commits together. To merge these too took a tenth of its CPU; `upkeep` does it anyway."""
 SMALL_BYTES = 2 * 2**20
 """Files of other tables below this are merged while others write."""
 MEDIUM_BYTES = 64 * 2**20

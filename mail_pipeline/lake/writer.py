@@ -20,7 +20,7 @@ _BATCH = 10_000
 _SHORT_ROW_GROUPS = "CALL lake.set_option('parquet_row_group_size', '2048', table_name => 'message_bodies')"
 """A writer holds a row group in memory: 20 MB of bodies by this, 1 GB of them by the default."""
 _UNSORTED = "CALL lake.set_option('sort_on_insert', 'false', table_name => $table)"
-"""A commit's few rows need no order of their own, which would take up to a third of its CPU; merges make it."""
+"""A commit's few rows need no order of their own, which takes up to a third of its CPU; merges make one."""
 
 
 class Lake:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mail_pipeline.errors import RetryLater, SkipMailbox
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.lake.rows import arrow_table, table_of
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient, Page
@@ -18,11 +18,12 @@ from mail_pipeline.subset import Subset, Subsets, read_subsets
 from mail_pipeline.subset.folders import Standing
 from mail_pipeline.sync.account_records import SECRET_FIELDS, read_folder, read_grant
 from mail_pipeline.sync.client import client_for
+from mail_pipeline.sync.dead_letters import dead_letter_row
 from mail_pipeline.sync.partition_keys import partition_key, slug, split
-from mail_pipeline.sync.records import TOO_DEEP, Unreadable, identity_of, raw
-from mail_pipeline.sync.rows import arrow_table
+from mail_pipeline.sync.records import TOO_DEEP, DeadLetter, Unreadable, identity_of, raw
 
-_RAW = TABLES["dead_letters"].column_names.index("raw")
+_Dead = tuple[str | None, DeadLetter, int]
+"""The grant, what could not be read of it, and when that came, in unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def refresh_grants(settings: Settings, *, client: NylasClient | None = None) -> 
     with Lake(settings.data) as lake, client_for(settings, client) as client:
         subsets = read_subsets(settings)
         listed: dict[Any, dict[str, Any]] = {}
-        dead: list[tuple[Any, ...]] = []
+        dead: list[_Dead] = []
         for page in client.grants():
             wanted = replace(page, records=[_wanted_of_grant(record, subsets) for record in page.records])
             rows = _read(wanted, lambda record: _grant(record, subsets), "grant", None, dead)
@@ -109,7 +110,7 @@ def refresh_folders(
         with ThreadPoolExecutor(settings.workers, thread_name_prefix="folders") as pool:
             answers = list(pool.map(lambda grant: _folders(client, grant), grants))
         listed: dict[Any, dict[str, Any]] = {}
-        dead: list[tuple[Any, ...]] = []
+        dead: list[_Dead] = []
         failed: dict[str, str] = {}
         for grant, answer in zip(grants, answers, strict=True):
             if isinstance(answer, str):
@@ -179,7 +180,7 @@ def _folder(record: object, grant: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(
-    page: Page, reader: Any, kind: str, grant_id: str | None, dead: list[tuple[Any, ...]]
+    page: Page, reader: Any, kind: str, grant_id: str | None, dead: list[_Dead]
 ) -> Iterable[dict[str, Any]]:
     for record in page.records:
         try:
@@ -187,8 +188,8 @@ def _read(
         except (Unreadable, RecursionError) as error:
             reason = str(error) if isinstance(error, Unreadable) else TOO_DEEP
             kept = _without_secrets(record)
-            observed_at = page.observed_at * 1_000_000
-            dead.append((grant_id, None, kind, identity_of(kept), reason, False, raw(kept), observed_at))
+            letter = DeadLetter(kind, identity_of(kept), reason, raw(kept))
+            dead.append((grant_id, letter, page.observed_at))
 
 
 def _without_secrets(record: object) -> object:
@@ -218,10 +219,10 @@ def _name_partitions(
 def _compare(
     stored: Mapping[Any, dict[str, Any]],
     listed: Mapping[Any, dict[str, Any]],
-    dead: Iterable[tuple[Any, ...]],
+    dead: Iterable[_Dead],
 ) -> _Comparison:
     """Compare by (grant, id); what may be among the records that could not be read has not vanished."""
-    unread = {(grant_id, identity) for grant_id, _, _, identity, *_ in dead}
+    unread = {(grant_id, letter.object_id) for grant_id, letter, _ in dead}
     now = int(time.time())
     result = _Comparison()
     for key, row in listed.items():
@@ -241,22 +242,13 @@ def _compare(
 
 
 def _write(transaction: Transaction, table: str, key: list[str], rows: list[dict[str, Any]]) -> None:
-    columns = TABLES[table].columns
-    values = [
-        tuple(_stored(column.type, row[column.name]) for column in columns)
-        for row in sorted(rows, key=lambda row: [row[name] for name in key])
-    ]
-    batch = arrow_table(table, values)
+    batch = table_of(table, sorted(rows, key=lambda row: [row[name] for name in key]))
     transaction.delete(table, batch.select(key))
     transaction.append(table, batch)
 
 
-def _write_dead(lake: Lake, transaction: Transaction, kind: str, dead: list[tuple[Any, ...]]) -> None:
+def _write_dead(lake: Lake, transaction: Transaction, kind: str, dead: list[_Dead]) -> None:
     # The same record comes again with every refresh.
     known = set(lake.column(queries.DEAD_LETTERS_RAW, [kind]))
-    new = [letter for letter in dead if letter[_RAW] not in known]
+    new = [dead_letter_row(letter, at, grant_id) for grant_id, letter, at in dead if letter.raw not in known]
     transaction.append("dead_letters", arrow_table("dead_letters", new))
-
-
-def _stored(kind: str, value: Any) -> Any:
-    return value * 1_000_000 if kind == "TIMESTAMPTZ" and isinstance(value, int) else value

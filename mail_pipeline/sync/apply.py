@@ -5,6 +5,7 @@ notifications, and with them how far the landing table is applied. No lease of a
 observation is merged into what is stored under the write lock, whoever stored it.
 """
 
+import math
 import re
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from mail_pipeline.errors import RetryLater, StopRun
 from mail_pipeline.inbox.landing import Landed, Landing
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import array
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
@@ -28,7 +30,6 @@ from mail_pipeline.sync.fetches import MESSAGE, PARTIAL, Fetch, fetch_rows
 from mail_pipeline.sync.fetching import Fetcher
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.planning import NO_TABLE, UNKNOWN_GRANT, plan_batch
-from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.scopes import Scopes, departures
 
 LEASE = "@notifications"
@@ -39,7 +40,8 @@ _BATCH = 2_000
 _BATCH_BYTES = 32 * 2**20
 _TIDY_FILES = 64
 """Every batch adds a file to most tables; with so many of them queries begin to feel it."""
-_MICROSECONDS = 1_000_000
+_SAME_MOMENT = 0.000_005
+"""Seconds: the lake holds microseconds, cut off by earlier versions, rounded by this one."""
 
 
 class AnotherApplies(RetryLater):
@@ -172,8 +174,8 @@ class _Applier:
     def _is_another_table(self) -> bool:
         """Tell whether the last number applied was given anew, to a notification that was not applied."""
         known = list(self._lake.column(queries.LANDED_AT, [self.applied_up_to]))
-        found = [_microseconds(row.received_at) for row in self._landing.get([self.applied_up_to])]
-        return bool(found) and found != known
+        found = [row.received_at for row in self._landing.get([self.applied_up_to])]
+        return bool(found) and not (known and math.isclose(*known, *found, rel_tol=0, abs_tol=_SAME_MOMENT))
 
     def catch_up(self) -> None:
         """Apply all that landed after what is applied."""
@@ -248,7 +250,3 @@ def _forget(transaction: Transaction, batch: Sequence[Landed]) -> None:
     replayed = pa.table({"number": array([each.number for each in batch], pa.int64())})
     transaction.change("notifications", queries.FORGET_NOTIFICATIONS, replayed=replayed)
     transaction.change("dead_letters", queries.FORGET_DEAD_NOTIFICATIONS, replayed=replayed)
-
-
-def _microseconds(moment: float) -> int:
-    return int(moment * _MICROSECONDS)

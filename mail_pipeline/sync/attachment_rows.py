@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from mail_pipeline.lake.attachment_tables import STORED
 from mail_pipeline.lake.file_store import FileStore, path_of
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.upkeep import tidy_after
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.leases import LeaseLost, Leases
-from mail_pipeline.sync.rows import arrow_table
 
 _log = logging.getLogger(__name__)
 
@@ -164,5 +164,5 @@ def _row(grant_id: str, outcome: Outcome) -> tuple[Any, ...]:
         outcome.largest,
         outcome.reason,
         outcome.next_step,
-        int(outcome.at * 1_000_000),
+        outcome.at,
     )

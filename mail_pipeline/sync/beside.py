@@ -8,11 +8,12 @@ the same commit, and every committer looks here before it believes a worker.
 from collections.abc import Collection, Iterable, Mapping, Set
 
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.fetches import fetch_rows
 from mail_pipeline.sync.merge import Observation
-from mail_pipeline.sync.rows import Key, arrow_table
+from mail_pipeline.sync.rows import Key
 from mail_pipeline.sync.streams import BY_KIND
 from mail_pipeline.sync.streams.mail import MAIL
 
@@ -45,7 +46,7 @@ def write_beside(transaction: Transaction, messages: Collection[Key], at: float)
     """Say that these messages are new and were stored without a lease; `at` is unix seconds."""
     if messages:
         [(newest,)] = transaction.rows(queries.NEWEST_BESIDE)
-        rows = [(newest + 1, *message, int(at * 1_000_000)) for message in sorted(messages)]
+        rows = [(newest + 1, *message, at) for message in sorted(messages)]
         transaction.append("written_beside", arrow_table("written_beside", rows))
 
 

@@ -1,18 +1,15 @@
 """Checkpoints: where a mailbox stands, written in the same commit as the page that got it there."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any
+from dataclasses import astuple, dataclass
 
 import pyarrow as pa
 
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import text_table
-from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.lake.rows import arrow_table, unix_seconds
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.plan import Plan
-from mail_pipeline.sync.rows import arrow_table
 
 MESSAGES = "messages"
 """The stream of mail; the others are named as their tables."""
@@ -24,8 +21,6 @@ SKIPPED = "skipped"
 """The provider does not serve it; asked again only when all of it is listed again."""
 PAUSED = "paused"
 FAILED = "failed"
-
-_TIMES = {column.name for column in TABLES["checkpoints"].columns if column.type == "TIMESTAMPTZ"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +72,9 @@ class Checkpoint:
         return Plan(messages=messages, pages=pages, quota_units=units, seconds=seconds)
 
 
-_NAMES = tuple(each.name for each in fields(Checkpoint))
-
-
 def checkpoint_rows(checkpoints: Iterable[Checkpoint]) -> pa.Table:
     """Return checkpoints as rows to append."""
-    return arrow_table("checkpoints", [tuple(map(_stored, _NAMES, _values(each))) for each in checkpoints])
+    return arrow_table("checkpoints", [astuple(each) for each in checkpoints])
 
 
 def newest_checkpoints(lake: Lake, partition_keys: Iterable[str]) -> dict[str, Checkpoint]:
@@ -93,18 +85,6 @@ def newest_checkpoints(lake: Lake, partition_keys: Iterable[str]) -> dict[str, C
     found = lake.table(queries.NEWEST_CHECKPOINTS, wanted=wanted)
     found = found.rename_columns(["round" if name == "pass" else name for name in found.column_names])
     checkpoints = (
-        Checkpoint(**{name: _seconds(value) for name, value in row.items()}) for row in found.to_pylist()
+        Checkpoint(**{name: unix_seconds(value) for name, value in row.items()}) for row in found.to_pylist()
     )
     return {each.partition_key: each for each in checkpoints}
-
-
-def _values(checkpoint: Checkpoint) -> list[Any]:
-    return [getattr(checkpoint, name) for name in _NAMES]
-
-
-def _stored(name: str, value: Any) -> Any:
-    return value * 1_000_000 if name in _TIMES and value is not None else value
-
-
-def _seconds(value: Any) -> Any:
-    return int(value.timestamp()) if isinstance(value, datetime) else value

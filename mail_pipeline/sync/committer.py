@@ -15,15 +15,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mail_pipeline.errors import StopRun
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.upkeep import tidy
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.beside import WrittenBeside
 from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
+from mail_pipeline.sync.dead_letters import dead_letter_row
 from mail_pipeline.sync.fetches import fetch_rows
 from mail_pipeline.sync.leases import LeaseLost, Leases
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import DeadLetter
-from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.streams.mail import MAIL
 from mail_pipeline.sync.streams.stream import Key, Store, Stream
 
@@ -248,13 +249,4 @@ def _advanced(checkpoint: Checkpoint, write: Write, new: int, fence: int) -> Che
 
 def _dead_rows(checkpoint: Checkpoint, write: Write) -> Iterator[tuple[Any, ...]]:
     for letter in write.dead:
-        yield (
-            checkpoint.grant_id,
-            checkpoint.partition_key,
-            letter.object,
-            letter.object_id,
-            letter.reason,
-            letter.stored,
-            letter.raw,
-            write.at * 1_000_000,
-        )
+        yield dead_letter_row(letter, write.at, checkpoint.grant_id, checkpoint.partition_key)

@@ -8,20 +8,19 @@ was expired for longer than Nylas catches up by itself.
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.inbox.landing import Landing
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.lake.rows import table_of, unix_seconds
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
 from mail_pipeline.nylas.webhooks import Webhook
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.client import open_client
-from mail_pipeline.sync.rows import arrow_table
 
 RECEIVER_DOWN = "receiver down"
 WEBHOOK_NOT_ACTIVE = "webhook not active"
@@ -138,14 +137,14 @@ def _webhook_rows(
 
 
 def _webhook_row(webhook: Webhook, known: dict[str, Any] | None, now: int) -> dict[str, Any]:
-    good_at = _seconds(known["good_at"]) if known else None
+    good_at = unix_seconds(known["good_at"]) if known else None
     since: int | None = None
     if _delivers_mail(webhook):
         changed = webhook.status_updated_at or webhook.created_at or now
         since = changed
         if known is not None and known["active_since"] is not None and changed <= (good_at or 0):
-            since = _seconds(known["active_since"])
-        elif known is not None and changed <= (_seconds(known["checked_at"]) or 0):
+            since = unix_seconds(known["active_since"])
+        elif known is not None and changed <= (unix_seconds(known["checked_at"]) or 0):
             # It was active all along, without some trigger that it has now.
             since = now
         # The provider's clock has surely reached what it tells.
@@ -173,7 +172,7 @@ def _webhook_gaps(
     before: Iterable[dict[str, Any]], after: Sequence[dict[str, Any]], now: int
 ) -> Iterator[_Gap]:
     """Yield the gap, if any, from the last time a webhook was seen active to when one is again."""
-    last_good = max((_seconds(row["good_at"]) or 0 for row in before), default=0)
+    last_good = max((unix_seconds(row["good_at"]) or 0 for row in before), default=0)
     since = min((row["active_since"] for row in after if row["active_since"] is not None), default=None)
     if last_good and (since is None or since > last_good):
         yield _Gap(WEBHOOK_NOT_ACTIVE, None, last_good, since, now)
@@ -187,9 +186,8 @@ def _expired(transaction: Transaction, now: int) -> Iterator[_Gap]:
 
 def _store_gaps(transaction: Transaction, lake: Lake, found: Iterable[_Gap], now: int) -> int:
     """Write down new gaps and the ends of known ones; return how many are new."""
-    names = TABLES["gaps"].column_names
     known = [
-        _Gap(**{name: _seconds(value) if name.endswith("_at") else value for name, value in row.items()})
+        _Gap(**{name: unix_seconds(value) for name, value in row.items()})
         for row in lake.table(queries.GAPS).to_pylist()
     ]
     changed: list[_Gap] = []
@@ -210,25 +208,13 @@ def _store_gaps(transaction: Transaction, lake: Lake, found: Iterable[_Gap], now
             # Nothing is seen of it any more.
             gap.ended_at = now
             changed.append(gap)
-    rows = [tuple(_stored(name, getattr(gap, name)) for name in names) for gap in changed]
-    batch = arrow_table("gaps", rows)
+    batch = table_of("gaps", map(asdict, changed))
     transaction.change("gaps", queries.FORGET_GAPS, changed=batch)
     transaction.append("gaps", batch)
     return new
 
 
 def _replace_webhooks(transaction: Transaction, rows: Iterable[dict[str, Any]]) -> None:
-    names = TABLES["webhooks"].column_names
-    batch = arrow_table("webhooks", [tuple(_stored(name, row[name]) for name in names) for row in rows])
+    batch = table_of("webhooks", rows)
     transaction.delete("webhooks", batch.select(["id"]))
     transaction.append("webhooks", batch)
-
-
-def _seconds(value: Any) -> Any:
-    return value if value is None or isinstance(value, int) else int(value.timestamp())
-
-
-def _stored(name: str, value: Any) -> Any:
-    if value is None or not name.endswith(("_at", "_since")):
-        return value
-    return (_seconds(value) or 0) * 1_000_000

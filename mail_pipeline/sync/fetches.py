@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import array
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.sync.rows import arrow_table
 
 MESSAGE = "message"
 FOLDERS = "folders"
@@ -47,7 +47,7 @@ def disputes(messages: Iterable[tuple[str, str, int]]) -> list[Fetch]:
 
 def fetch_rows(fetches: Iterable[Fetch]) -> pa.Table:
     """Return requests as rows to append."""
-    now = int(time.time() * 1_000_000)
+    now = time.time()
     return arrow_table(
         "fetches",
         [
@@ -57,7 +57,7 @@ def fetch_rows(fetches: Iterable[Fetch]) -> pa.Table:
                 each.object_id,
                 each.folder_id,
                 each.reason,
-                each.not_before * 1_000_000,
+                each.not_before,
                 now,
             )
             for each in fetches
@@ -73,7 +73,7 @@ def waiting_fetches(lake: Lake) -> list[Fetch]:
 def forget_rows(fetches: Iterable[Fetch], asked_before: float) -> pa.Table:
     """Return what to hand to FORGET_FETCHES for requests sent at `asked_before` (unix seconds)."""
     found = list(fetches)
-    moment = int(asked_before * 1_000_000)
+    moment = round(asked_before * 1_000_000)
     return pa.table(
         {
             "object": array([each.object for each in found], pa.string()),

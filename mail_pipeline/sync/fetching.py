@@ -10,6 +10,7 @@ from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.lake import queries
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import (
@@ -26,6 +27,7 @@ from mail_pipeline.subset import read_subsets
 from mail_pipeline.sync.accounts import refresh_folders, refresh_grants
 from mail_pipeline.sync.beside import store_beside
 from mail_pipeline.sync.client import open_client
+from mail_pipeline.sync.dead_letters import dead_letter_row
 from mail_pipeline.sync.fetches import (
     FOLDERS,
     GRANTS,
@@ -36,7 +38,6 @@ from mail_pipeline.sync.fetches import (
 )
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import DeadLetter, read_messages
-from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.scopes import Scope, Scopes, departures
 from mail_pipeline.sync.streams import BY_KIND, EVENTS
 
@@ -261,7 +262,8 @@ class Fetcher:
         transaction.change("fetches", queries.FORGET_FETCHES, fetched=done)
         for kind, observations in answers.observations.items():
             store_beside(transaction, kind, {grant_id: observations}, answers.asked_at)
-        transaction.append("dead_letters", arrow_table("dead_letters", _dead_rows(grant_id, answers)))
+        dead = [dead_letter_row(each, answers.asked_at, grant_id) for each in answers.dead]
+        transaction.append("dead_letters", arrow_table("dead_letters", dead))
 
     def _scope(self, known: dict[str, Any]) -> Scope:
         return Scopes(self._lake, read_subsets(self._settings)).of(known["id"], known["provider"])
@@ -292,11 +294,3 @@ def _without_repeats(fetches: Sequence[Fetch]) -> list[Fetch]:
         not_before = max(each.not_before, chosen[key].not_before if key in chosen else 0)
         chosen[key] = replace(each, not_before=not_before)
     return list(chosen.values())
-
-
-def _dead_rows(grant_id: str, answers: _Answers) -> list[tuple[object, ...]]:
-    at = int(answers.asked_at * 1_000_000)
-    return [
-        (grant_id, None, each.object, each.object_id, each.reason, each.stored, each.raw, at)
-        for each in answers.dead
-    ]

@@ -9,6 +9,7 @@ from typing import Any
 from mail_pipeline.inbox.landing import Landed
 from mail_pipeline.inbox.narrowing import is_forgotten
 from mail_pipeline.subset import Subset
+from mail_pipeline.sync.dead_letters import dead_letter_row
 from mail_pipeline.sync.fetches import (
     FOLDERS,
     GRANTS,
@@ -44,7 +45,6 @@ NO_TABLE = "There is no table for it yet"
 """Why versions before 0.2 kept what is said of contacts, calendars and events."""
 
 _CHANGEABLE = frozenset({"subject", "body", "folders", "unread", "starred"})
-_MICROSECONDS = 1_000_000
 _RAW_AT_MOST = 1_000_000
 
 
@@ -137,7 +137,7 @@ def _take_change(plan: Plan, notification: Notification, subset: Subset) -> None
         key = (grant_id, observation.within, observation.id) if stream and stream.within else None
         plan.partial.setdefault(kind, set()).add(key or (grant_id, observation.id))
     if letter is not None:
-        plan.dead.append(_letter_row(grant_id, letter, notification))
+        plan.dead.append(dead_letter_row(letter, notification.occurred_at, grant_id))
     if stream is not None:
         return
     if CUT in notification.suffixes:
@@ -174,37 +174,12 @@ def _row(
             notification.trigger,
             notification.grant_id,
             notification.object_id,
-            notification.occurred_at * _MICROSECONDS,
+            notification.occurred_at,
         )
-    received_at = _microseconds(landed.received_at)
-    return (landed.number, *told, received_at, int(time.time() * _MICROSECONDS), outcome, reason)
+    return (landed.number, *told, landed.received_at, time.time(), outcome, reason)
 
 
 def _dead_row(landed: Landed, notification: Notification | None, reason: str) -> tuple[Any, ...]:
-    return (
-        notification.grant_id if notification else None,
-        None,
-        "notification",
-        str(landed.number),
-        reason,
-        False,
-        landed.body[:_RAW_AT_MOST].decode("utf-8", "backslashreplace").replace("\x00", "\\x00"),
-        _microseconds(landed.received_at),
-    )
-
-
-def _letter_row(grant_id: str, letter: DeadLetter, notification: Notification) -> tuple[Any, ...]:
-    return (
-        grant_id,
-        None,
-        letter.object,
-        letter.object_id,
-        letter.reason,
-        letter.stored,
-        letter.raw,
-        notification.occurred_at * _MICROSECONDS,
-    )
-
-
-def _microseconds(moment: float) -> int:
-    return int(moment * _MICROSECONDS)
+    raw = landed.body[:_RAW_AT_MOST].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+    letter = DeadLetter("notification", str(landed.number), reason, raw)
+    return dead_letter_row(letter, landed.received_at, notification.grant_id if notification else None)

@@ -10,6 +10,7 @@ from typing import Any
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import text_table
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
@@ -19,7 +20,6 @@ from mail_pipeline.sync.fetching import fetch_waiting
 from mail_pipeline.sync.mirror import mirror
 from mail_pipeline.sync.position import BackfillOptions, narrower
 from mail_pipeline.sync.progress import MailboxProgress
-from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.sync.sweep import Findings, store_sweep
 from mail_pipeline.sync.sweeps import SweepJob, Sweeps, open_sweeps
@@ -28,8 +28,6 @@ _log = logging.getLogger(__name__)
 
 LISTED_BY_FOLDER = tuple(sorted(IMAP_FAMILY))
 """Providers whose old mail is only reached folder by folder, and of whose old mail no webhook tells."""
-
-_MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +151,9 @@ def _sweep(sweeps: Sweeps, job: SweepJob, covered: bool) -> Findings:
 def _row(job: SweepJob, began_at: int, findings: Findings) -> tuple[Any, ...]:
     return (
         job.grant_id,
-        None if job.since is None else job.since * _MICROSECONDS,
-        began_at * _MICROSECONDS,
-        int(time.time() * _MICROSECONDS),
+        job.since,
+        began_at,
+        time.time(),
         findings.listed,
         findings.unknown,
         findings.changed,

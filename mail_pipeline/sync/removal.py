@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from mail_pipeline.inbox.narrowing import narrowed
 from mail_pipeline.lake import queries, subset_queries
 from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.connection import records
+from mail_pipeline.lake.rows import table_of
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
@@ -26,7 +26,7 @@ from mail_pipeline.sync.checkpoints import COMPLETE, MESSAGES, checkpoint_rows, 
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import RecordState
 from mail_pipeline.sync.position import narrower
-from mail_pipeline.sync.rows import ROLES, arrow_table
+from mail_pipeline.sync.rows import ROLES
 from mail_pipeline.sync.scopes import Scope, Scopes
 from mail_pipeline.sync.storing import MessageStore
 from mail_pipeline.sync.streams import RECORD_STREAMS, leases_of
@@ -211,8 +211,7 @@ def _narrow_letters(lake: Lake, subsets: Subsets, providers: Mapping[str, str]) 
         changed = sum(bool(one["raw"] != other["raw"]) for one, other in zip(rows, kept, strict=True))
         if changed:
             transaction.change("dead_letters", subset_queries.FORGET_DEAD_LETTERS)
-            values = [tuple(map(_stored, row.values())) for row in kept]
-            transaction.append("dead_letters", arrow_table("dead_letters", values))
+            transaction.append("dead_letters", table_of("dead_letters", kept))
     return changed
 
 
@@ -251,10 +250,6 @@ def _asked(connection: duckdb.DuckDBPyConnection, grant_id: str, subset: Subset)
         "extra": sorted(left_out - _COLUMNS.keys() - set(ROLES)),
         "hashed": subset.hashing is not None,
     }
-
-
-def _stored(value: Any) -> Any:
-    return int(value.astimezone(UTC).timestamp() * 1_000_000) if isinstance(value, datetime) else value
 
 
 def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from mail_pipeline.addresses import canonical
 from mail_pipeline.lake.arrays import array
-from mail_pipeline.lake.schema import TABLES
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.sync.merge import RecordState
 from mail_pipeline.sync.records import Body
 
@@ -25,7 +25,6 @@ Key = tuple[str, str]
 """Grant id and message id."""
 
 _TABLES = ("all_messages", *PARTS)
-_MICROSECONDS = 1_000_000
 _LARGEST = 2**63 - 1
 _DELETED = "id"  # in field_times: the time of the deletion; the id has no time of its own
 
@@ -46,18 +45,6 @@ class MessageRows:
     def tables(self) -> dict[str, pa.Table]:
         """Return an Arrow table for each table of the lake, empty ones too."""
         return {name: arrow_table(name, rows) for name, rows in self._rows.items()}
-
-
-def arrow_table(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
-    """Return rows, whose values stand in the table's column order, as an Arrow table.
-
-    Times are given in microseconds since 1970, UTC, bodies in UTF-8.
-    """
-    schema = TABLES[name].arrow
-    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
-    return pa.Table.from_arrays(
-        [array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
-    )
 
 
 def keys(messages: Iterable[Key], *, id_column: str) -> pa.Table:
@@ -110,7 +97,6 @@ def _message_row(grant_id: str, state: RecordState) -> tuple[Any, ...]:
     fields = state.fields
     senders = fields.get("from")
     name, address = senders[0] if senders else (None, None)
-    date = fields.get("date")
     attachments = fields.get("attachments")
     body = fields.get("body")
     extra = {key: value for key, value in fields.items() if key not in STANDARD}
@@ -122,7 +108,7 @@ def _message_row(grant_id: str, state: RecordState) -> tuple[Any, ...]:
         fields.get("subject"),
         name,
         address,
-        None if date is None else date * _MICROSECONDS,
+        fields.get("date"),
         state.folders,
         fields.get("unread"),
         fields.get("starred"),
@@ -133,10 +119,10 @@ def _message_row(grant_id: str, state: RecordState) -> tuple[Any, ...]:
         None if body is None else body.size,
         None if body is None else body.hash,
         json.dumps(extra, ensure_ascii=False, sort_keys=True) if extra else None,
-        observed_at * _MICROSECONDS,
+        observed_at,
         _field_times(state, observed_at),
         json.dumps(state.folder_times, ensure_ascii=False, sort_keys=True) if state.folder_times else None,
-        state.deleted_at * _MICROSECONDS if state.deleted_at is not None and state.deleted else None,
+        state.deleted_at if state.deleted else None,
         _remains(fields) if state.deleted else None,
     )
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 
 import mail_pipeline
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.simulator import Fleet, Latency, Limits, MailboxSpec, Simulator
-from mail_pipeline.sync.rows import arrow_table
 from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.processes import Backfill
 

@@ -80,7 +80,8 @@ def test_a_value_of_another_type_is_refused(value: object, kind: pa.DataType):
 _WRITER = """
 import pathlib, sys
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.sync.rows import arrow_table, keys
+from mail_pipeline.lake.rows import arrow_table
+from mail_pipeline.sync.rows import keys
 with Lake(pathlib.Path(sys.argv[1])) as lake, lake.transaction() as transaction:
     transaction.append("message_folders", arrow_table("message_folders", [("g", "m", "INBOX")]))
     assert transaction.matching("message_folders", keys([("g", "m")], id_column="message_id")).num_rows == 1

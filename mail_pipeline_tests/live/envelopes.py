@@ -9,11 +9,11 @@ from typing import Any
 
 import mail_pipeline
 from mail_pipeline.inbox.landing import Delivery, Landed, Landing
+from mail_pipeline.lake.rows import table_of
 from mail_pipeline.lake.schema import TABLES
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.apply import ApplyReport, Replay, apply
-from mail_pipeline.sync.rows import arrow_table
 
 GRANT = "grant-1"
 NOW = 1_790_000_000
@@ -88,25 +88,22 @@ def apply_offline(data: Path, replay: Replay | None = None) -> ApplyReport:
 
 def know(data: Path, *grant_ids: str, **fields: Any) -> None:
     """Make grants known, as a refresh of the grants would."""
-    now = NOW * 1_000_000
     rows = [
-        tuple(
-            {
-                "id": grant_id,
-                "provider": "google",
-                "status": "valid",
-                "per_folder": False,
-                "created_at": now,
-                "updated_at": now,
-                "observed_at": now,
-                **fields,
-            }.get(name)
-            for name in TABLES["all_grants"].column_names
-        )
+        {
+            **dict.fromkeys(TABLES["all_grants"].column_names),
+            "id": grant_id,
+            "provider": "google",
+            "status": "valid",
+            "per_folder": False,
+            "created_at": NOW,
+            "updated_at": NOW,
+            "observed_at": NOW,
+            **fields,
+        }
         for grant_id in grant_ids
     ]
     with Lake(data) as lake, lake.transaction() as transaction:
-        transaction.append("all_grants", arrow_table("all_grants", rows))
+        transaction.append("all_grants", table_of("all_grants", rows))
 
 
 def ask(data: Path, statement: str, parameters: object = ()) -> list[tuple[Any, ...]]:

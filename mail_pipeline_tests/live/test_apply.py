@@ -600,3 +600,15 @@ def test_a_landing_table_older_than_the_lake_stops_the_run(knowing: Path) -> Non
     land(knowing, [created("b"), created("c")])
     with pytest.raises(StopRun, match="older than the lake"):
         apply_offline(knowing)
+
+
+def test_a_lake_that_cut_the_microsecond_off_its_times_knows_its_landing_table(knowing: Path) -> None:
+    land(knowing, [created("a")])
+    apply_offline(knowing)
+    with Lake(knowing) as lake, lake.transaction() as transaction:
+        transaction.change(
+            "notifications", "UPDATE notifications SET received_at = received_at - INTERVAL '1 microsecond'"
+        )
+
+    land(knowing, [created("b")])
+    assert apply_offline(knowing).applied_up_to == 2

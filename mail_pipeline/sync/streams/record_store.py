@@ -8,18 +8,17 @@ from typing import Any
 import pyarrow as pa
 
 from mail_pipeline.lake.arrays import array
+from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.table import Table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.fetches import DISPUTED, MISSING, Fetch
 from mail_pipeline.sync.merge import Observation, RecordState
-from mail_pipeline.sync.rows import arrow_table
 
 Key = tuple[str, ...]
 Fields = dict[str, Any]
 """A record as read: the API's names, null lists as empty ones."""
 
-_MICROSECONDS = 1_000_000
 _DELETED = "id"  # in field_times: the time of a deletion that something newer has undone
 
 
@@ -208,8 +207,6 @@ class RecordStore:
         for column in columns[len(self._layout.key_columns) : -len(_STATE_COLUMNS)]:
             given = self._layout.values.get(column.name)
             value = given(fields) if given else fields.get(column.name)
-            if column.type == "TIMESTAMPTZ" and value is not None:
-                value *= _MICROSECONDS
             values.append(value)
         times: dict[str, int] = {name: at for name, at in state.times.items() if at != state.observed_at}
         if state.deleted_at is not None and not state.deleted:
@@ -217,9 +214,9 @@ class RecordStore:
         return (
             *values,
             json.dumps(fields, ensure_ascii=False, sort_keys=True),
-            state.observed_at * _MICROSECONDS,
+            state.observed_at,
             json.dumps(times, sort_keys=True) if times else None,
-            state.deleted_at * _MICROSECONDS if state.deleted_at is not None and state.deleted else None,
+            state.deleted_at if state.deleted else None,
         )
 
 
