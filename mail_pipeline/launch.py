@@ -12,9 +12,10 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 
@@ -33,6 +34,7 @@ from mail_pipeline.partitions import (
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
+from mail_pipeline.sync.checkpoints import MESSAGES
 
 __all__ = [
     "BackfillOutcome",
@@ -47,6 +49,9 @@ __all__ = [
 
 _ASK_SECONDS = 3.0
 _UNWANTED = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
+_OnProgress = Callable[[MailboxProgress], None]
+_Tell = Callable[[str, MailboxProgress], None]
+"""Takes the stream and the word on one of its partitions."""
 _QUIET: Mapping[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -120,25 +125,29 @@ def run_backfill(
     outcome; the next call goes on from the last stored page. Raises StopRun for what stops everything, and
     ValueError naming an option that is wrong.
     """
-    options = options or BackfillOptions()
-    config = BackfillConfig.of(options).model_dump()
+    options, wanted = options or BackfillOptions(), set(keys)
     registered = instance.get_dynamic_partitions(PARTITIONS)
-    unknown = tuple(sorted(set(keys) - set(registered)))
+    unknown = tuple(sorted(wanted - set(registered)))
     everything = options == BackfillOptions(page_size=options.page_size)
     bridge = read_ledger(Settings.from_env().data).whole if everything else frozenset()
+    tell = on_progress or (lambda _: None)
     ended: list[MailboxProgress] = []
     runs: list[str] = []
-    for neighbours in contiguous_ranges(registered, set(keys), bridge=bridge):
-        run_id = str(uuid.uuid4())
-        run = _run(
-            instance,
-            "backfill",
-            run_id,
-            mail_pipeline=_Watched(instance, run_id, frozenset(keys), on_progress, ended),
-            tags=range_tags(neighbours),
-            config={"ops": {"messages": {"config": config}}},
-        )
-        runs.append(run_id)
+
+    def end(_: str, mailbox: MailboxProgress) -> None:
+        if mailbox.partition_key in wanted:
+            ended.append(mailbox)
+            tell(mailbox)
+
+    for run in _run_ranges(
+        instance,
+        "backfill",
+        contiguous_ranges(registered, wanted, bridge=bridge),
+        {"ops": {"messages": {"config": BackfillConfig.of(options).model_dump()}}},
+        tell=lambda _, mailbox: tell(mailbox),
+        end=end,
+    ):
+        runs.append(run.run_id)
         if run.status in _UNWANTED:
             return BackfillOutcome(tuple(ended), tuple(runs), unknown, cancelled=True)
     return BackfillOutcome(tuple(ended), tuple(runs), unknown)
@@ -158,32 +167,65 @@ def run_mirror(
     word on each. Interrupts and errors as in `run_backfill`.
     """
     config = MirrorConfig.of(options or BackfillOptions()).model_dump()
+    wanted = set(grant_ids)
     registered = instance.get_dynamic_partitions(GRANT_PARTITIONS)
-    unknown = tuple(sorted(set(grant_ids) - set(registered)))
+    unknown = tuple(sorted(wanted - set(registered)))
+    tell = on_progress or (lambda *_: None)
     ended: list[tuple[str, MailboxProgress]] = []
+
+    def end(stream: str, grant: MailboxProgress) -> None:
+        ended.append((stream, grant))
+        tell(stream, grant)
+
     for stream in streams:
-        for neighbours in contiguous_ranges(registered, set(grant_ids)):
-            run_id = str(uuid.uuid4())
-            run = _run(
-                instance,
-                jobs.LISTS[stream].name,
-                run_id,
-                mail_pipeline=_WatchedMirror(instance, run_id, on_progress, ended),
-                tags=range_tags(neighbours),
-                config={"ops": {stream: {"config": config}}},
-            )
+        for run in _run_ranges(
+            instance,
+            jobs.LISTS[stream].name,
+            contiguous_ranges(registered, wanted),
+            {"ops": {stream: {"config": config}}},
+            tell=tell,
+            end=end,
+        ):
             if run.status in _UNWANTED:
                 return MirrorOutcome(tuple(ended), unknown, cancelled=True)
     return MirrorOutcome(tuple(ended), unknown)
 
 
-class _Heedful(MailPipelineResource):
-    """The engine as an asset sees it, in a run that the UI may want to end."""
+class _Watched(MailPipelineResource):
+    """The engine as an asset sees it, in a run that someone watches and the UI may want to end."""
 
-    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+    def __init__(self, instance: dg.DagsterInstance, run_id: str, *, tell: _Tell, end: _Tell) -> None:
         self._instance = instance
         self._run_id = run_id
+        self._tell = tell
+        self._end = end
         self._asked = time.monotonic()
+
+    def backfill(
+        self, keys: Sequence[str], options: BackfillOptions, on_progress: _OnProgress
+    ) -> Iterator[MailboxProgress]:
+        return self._watch(MESSAGES, on_progress, partial(super().backfill, keys, options))
+
+    def mirror(
+        self, stream: str, grant_ids: Sequence[str], options: BackfillOptions, on_progress: _OnProgress
+    ) -> Iterator[MailboxProgress]:
+        return self._watch(stream, on_progress, partial(super().mirror, stream, grant_ids, options))
+
+    def _watch(
+        self,
+        stream: str,
+        on_progress: _OnProgress,
+        work: Callable[[_OnProgress], Iterator[MailboxProgress]],
+    ) -> Iterator[MailboxProgress]:
+        def running(word: MailboxProgress) -> None:
+            on_progress(word)
+            self._tell(stream, word)
+            self._heed_the_ui()
+
+        with self._interruptible():
+            for word in work(running):
+                yield word
+                self._end(stream, word)
 
     def _heed_the_ui(self) -> None:
         """End the run where the UI has asked for it: there is no code server to pass that on."""
@@ -204,78 +246,26 @@ class _Heedful(MailPipelineResource):
             raise
 
 
-class _WatchedMirror(_Heedful):
-    """Listing streams, with someone watching from outside the run."""
-
-    def __init__(
-        self,
-        instance: dg.DagsterInstance,
-        run_id: str,
-        on_progress: Callable[[str, MailboxProgress], None] | None,
-        ended: list[tuple[str, MailboxProgress]],
-    ) -> None:
-        super().__init__(instance, run_id)
-        self._tell = on_progress or (lambda *_: None)
-        self._ended = ended
-
-    def mirror(
-        self,
-        stream: str,
-        grant_ids: Sequence[str],
-        options: BackfillOptions,
-        on_progress: Callable[[MailboxProgress], None],
-    ) -> Iterator[MailboxProgress]:
-        def running(grant: MailboxProgress) -> None:
-            on_progress(grant)
-            self._tell(stream, grant)
-            self._heed_the_ui()
-
-        with self._interruptible():
-            for grant in super().mirror(stream, grant_ids, options, running):
-                yield grant
-                self._ended.append((stream, grant))
-                self._tell(stream, grant)
-
-
-class _Watched(_Heedful):
-    """Backfilling mailboxes, with someone watching from outside the run."""
-
-    def __init__(
-        self,
-        instance: dg.DagsterInstance,
-        run_id: str,
-        wanted: frozenset[str],
-        on_progress: Callable[[MailboxProgress], None] | None,
-        ended: list[MailboxProgress],
-    ) -> None:
-        super().__init__(instance, run_id)
-        self._wanted = wanted
-        self._tell = on_progress or (lambda _: None)
-        self._ended = ended
-
-    def backfill(
-        self,
-        keys: Sequence[str],
-        options: BackfillOptions,
-        on_progress: Callable[[MailboxProgress], None],
-    ) -> Iterator[MailboxProgress]:
-        def running(mailbox: MailboxProgress) -> None:
-            on_progress(mailbox)
-            self._tell(mailbox)
-            self._heed_the_ui()
-
-        with self._interruptible():
-            for mailbox in super().backfill(keys, options, running):
-                yield mailbox
-                if mailbox.partition_key in self._wanted:
-                    self._ended.append(mailbox)
-                    self._tell(mailbox)
-
-
 def _run_whole(instance: dg.DagsterInstance, job: str) -> None:
     # What stops such a run raises, so one without success was interrupted.
     if _run(instance, job, str(uuid.uuid4())).status != dg.DagsterRunStatus.SUCCESS:
         raise KeyboardInterrupt
+
+
+def _run_ranges(
+    instance: dg.DagsterInstance,
+    job: str,
+    ranges: Iterable[Sequence[str]],
+    config: Mapping[str, object],
+    *,
+    tell: _Tell,
+    end: _Tell,
+) -> Iterator[dg.DagsterRun]:
+    """Run a job for each range of partitions, one after the other, and yield each run when it is over."""
+    for neighbours in ranges:
+        run_id = str(uuid.uuid4())
+        watched = _Watched(instance, run_id, tell=tell, end=end)
+        yield _run(instance, job, run_id, mail_pipeline=watched, tags=range_tags(neighbours), config=config)
 
 
 def _run(

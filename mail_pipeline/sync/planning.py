@@ -49,7 +49,7 @@ _RAW_AT_MOST = 1_000_000
 
 
 @dataclass(slots=True)
-class Plan:
+class BatchPlan:
     """What one batch comes to."""
 
     observations: dict[str, dict[str, list[Observation]]] = field(default_factory=dict)
@@ -67,9 +67,9 @@ class Plan:
     """How many notifications by (outcome, trigger)."""
 
 
-def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]], scopes: Scopes) -> Plan:
+def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]], scopes: Scopes) -> BatchPlan:
     """Read a batch; `grants` are those known, by id. What cannot be read is in the plan as dead."""
-    plan = Plan()
+    plan = BatchPlan()
     providers = {grant_id: row["provider"] for grant_id, row in grants.items()}
     for whole in batch:
         landed = scopes.narrowed(whole, providers)
@@ -91,7 +91,7 @@ def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]], sc
 
 
 def _take(
-    plan: Plan, notification: Notification, grants: Mapping[str, dict[str, Any]], scopes: Scopes
+    plan: BatchPlan, notification: Notification, grants: Mapping[str, dict[str, Any]], scopes: Scopes
 ) -> tuple[str, str | None]:
     """Note in the plan what a notification asks for; return its outcome and the reason for it."""
     kind, action = notification.kind, notification.action
@@ -125,7 +125,7 @@ def _take(
     return KEPT, "It does not change what the tables hold"
 
 
-def _take_change(plan: Plan, notification: Notification, subset: Subset) -> None:
+def _take_change(plan: BatchPlan, notification: Notification, subset: Subset) -> None:
     kind, grant_id = notification.kind, notification.grant_id
     stream = BY_KIND.get(kind)
     if _is_nowhere(notification):

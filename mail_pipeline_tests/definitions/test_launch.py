@@ -122,7 +122,9 @@ def test_a_refresh_that_is_stopped_raises_what_stopped_it_and_leaves_a_failed_ru
 
 
 def test_an_interrupted_refresh_ends_the_command_too(backfilled, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with warnings.catch_warnings(), socket.create_server(("127.0.0.1", 0)) as silent:
+        # Nobody else closes the socket of a call that an interrupt tore out of.
+        warnings.simplefilter("ignore", ResourceWarning)
         monkeypatch.setenv("NYLAS_API_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         main = threading.main_thread().ident
         assert main is not None
@@ -137,9 +139,6 @@ def test_an_interrupted_refresh_ends_the_command_too(backfilled, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             refresh_accounts(backfilled.instance)
         caller.join()
-    with warnings.catch_warnings():
-        # Nobody else closes the socket of a call that an interrupt tore out of.
-        warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
     [run] = backfilled.instance.get_runs(limit=1)
