@@ -268,7 +268,7 @@ STORED = (
 """The tables, in the order in which they are created."""
 
 MAIL_TABLES = ("all_messages", "message_participants", "message_folders", "attachments")
-"""What a backfill writes with every page of messages, but for the bodies."""
+"""What holds a message, but for its body."""
 
 VIEWS = (
     Table("grants", "Connected accounts.", _SHOWN_GRANT, select=_select(_SHOWN_GRANT, "all_grants")),

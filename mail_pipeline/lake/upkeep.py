@@ -15,11 +15,16 @@ from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.lake.mart_tables import MART_TABLES
 from mail_pipeline.lake.writer import Lake
 
-TINY_BYTES = 64 * 2**10
-"""Files of mail below this are merged while others write: those of single pages, not those of many pages that
-a quick backfill commits together. To merge these too took a tenth of its CPU; `upkeep` does it anyway."""
 SMALL_BYTES = 2 * 2**20
-"""Files of other tables below this are merged while others write."""
+"""Files below this are merged while others write."""
+SMALL_MAIL_BYTES = {
+    "all_messages": 2**19,
+    "message_participants": 2**19,
+    "message_folders": 2**17,
+    "attachments": 2**17,
+}
+"""The same for mail, which a backfill writes: more than it commits at once and less than a merge makes of
+it, so that no row is merged twice before `upkeep`. To merge them over and over took a tenth of its CPU."""
 MEDIUM_BYTES = 64 * 2**20
 """Files below this are merged by `upkeep`, into files of the lake's `target_file_size` at the most."""
 _RESULTS_PER_STEP = 1
@@ -69,7 +74,7 @@ def tidy(lake: Lake, *, bodies: bool = False) -> None:
     for table, files in _files(lake).items():
         # A transaction that finds nothing to merge costs as much as one that does.
         if files.number > 1 and (bodies or table != "message_bodies"):
-            _merge(lake, table, TINY_BYTES if table in schema.MAIL_TABLES else SMALL_BYTES)
+            _merge(lake, table, SMALL_MAIL_BYTES.get(table, SMALL_BYTES))
 
 
 def tidy_after(lake: Lake, table: str, files: int) -> bool:

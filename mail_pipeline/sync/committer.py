@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 _GROUP_AT_MOST = 16
 _TIDY_GROUPS = 64
+_TIDY_PAGES = 256
+"""What a merge of small files holds in memory grows with the pages that lie in them."""
 WAITING_AT_MOST = 32
 """Pages fetched and not yet stored, in the whole process: what a crash costs, and bounded memory."""
 
@@ -99,15 +101,16 @@ class Committer:
     def _run(self) -> None:
         held: Write | None = None
         closing = False
-        groups = 0
+        groups = pages = 0
         while held is not None or not closing:
             group, held, closing = self._group(held, closing)
             if group:
                 self._store(group)
                 groups += 1
-                if groups >= _TIDY_GROUPS:
+                pages += len(group)
+                if groups >= _TIDY_GROUPS or pages >= _TIDY_PAGES:
                     self._tidy()
-                    groups = 0
+                    groups = pages = 0
 
     def _tidy(self) -> None:
         try:

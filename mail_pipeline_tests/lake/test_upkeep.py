@@ -37,20 +37,20 @@ def test_tidying_merges_small_files_and_keeps_what_is_in_them(lake: Lake):
     assert list(lake.column(STORED)) == NUMBERS
 
 
-def test_tidying_leaves_what_many_pages_were_committed_to_for_upkeep(lake: Lake):
+def test_tidying_leaves_what_is_large_enough_for_upkeep(lake: Lake):
     def commit(first: int, messages: int) -> None:
         with lake.transaction() as transaction:
             transaction.change("all_messages", MESSAGES, {"first": first, "messages": messages})
 
-    for first in range(0, 6000, 3000):
-        commit(first, 3000)
-    for number in range(6000, 6012):
+    for first in range(0, 40_000, 20_000):
+        commit(first, 20_000)
+    for number in range(40_000, 40_012):
         commit(number, 1)
     tidy(lake)
     assert files(lake, "all_messages") == 3
     upkeep(lake)
     assert files(lake, "all_messages") == 1
-    assert list(lake.column("SELECT count(DISTINCT id) FROM messages")) == [6012]
+    assert list(lake.column("SELECT count(DISTINCT id) FROM messages")) == [40_012]
 
 
 def test_merges_lay_rows_down_in_the_order_that_commits_leave_out(lake: Lake):
