@@ -25,6 +25,11 @@ def written_one_by_one(lake: Lake) -> None:
             transaction.append("dead_letters", letters("g", number))
 
 
+def commit(lake: Lake, first: int, messages: int) -> None:
+    with lake.transaction() as transaction:
+        transaction.change("all_messages", MESSAGES, {"first": first, "messages": messages})
+
+
 def files(lake: Lake, table: str) -> int:
     return int(next(lake.column(FILES, [table])))
 
@@ -37,15 +42,20 @@ def test_tidying_merges_small_files_and_keeps_what_is_in_them(lake: Lake):
     assert list(lake.column(STORED)) == NUMBERS
 
 
-def test_tidying_leaves_what_is_large_enough_for_upkeep(lake: Lake):
-    def commit(first: int, messages: int) -> None:
-        with lake.transaction() as transaction:
-            transaction.change("all_messages", MESSAGES, {"first": first, "messages": messages})
+def test_what_a_backfill_commits_is_merged_once(lake: Lake):
+    for first in range(0, 64_000, 4_000):
+        commit(lake, first, 4_000)
+        if first in (28_000, 60_000):
+            tidy(lake)
+    assert files(lake, "all_messages") == 2
+    assert list(lake.column("SELECT count(DISTINCT id) FROM messages")) == [64_000]
 
+
+def test_tidying_leaves_what_is_large_enough_for_upkeep(lake: Lake):
     for first in range(0, 40_000, 20_000):
-        commit(first, 20_000)
+        commit(lake, first, 20_000)
     for number in range(40_000, 40_012):
-        commit(number, 1)
+        commit(lake, number, 1)
     tidy(lake)
     assert files(lake, "all_messages") == 3
     upkeep(lake)
@@ -55,8 +65,7 @@ def test_tidying_leaves_what_is_large_enough_for_upkeep(lake: Lake):
 
 def test_merges_lay_rows_down_in_the_order_that_commits_leave_out(lake: Lake):
     for first in (0, 500):
-        with lake.transaction() as transaction:
-            transaction.change("all_messages", MESSAGES, {"first": first, "messages": 500})
+        commit(lake, first, 500)
     stored = "SELECT date FROM all_messages ORDER BY filename, file_row_number"
     dates = list(lake.column(stored))
     assert dates == sorted(dates, reverse=True)
