@@ -1,6 +1,6 @@
 """`mail-pipeline search`: messages that hold the words, the best first."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mail_pipeline.asking import connect
-from mail_pipeline.cli.options import debug_option, json_option
+from mail_pipeline.cli.options import DATE, debug_option, json_option
 from mail_pipeline.cli.terminal import notes, print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.errors import StopRun
@@ -30,9 +30,7 @@ _MARKS = ("\ue000", "\ue001")
 @click.option(
     "--folder", metavar="F", help="Only mail in this folder: its name, role (inbox, sent, …) or id."
 )
-@click.option(
-    "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Not older than this date (UTC)."
-)
+@click.option("--since", type=DATE, help="Not older than this date (UTC).")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Messages to show."
 )
@@ -65,7 +63,7 @@ def command(
         "grant": grant,
         "sender": sender,
         "folder": folder,
-        "since": None if since is None else since.replace(tzinfo=UTC),
+        "since": since,
         "best": limit,
     }
     found, terms = _ask(data, chosen)

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -188,7 +188,9 @@ class Committer:
                 )
             # What could not be read on a pass is not missed by it.
             dead = [
-                row for write in accepted for row in _dead_rows(self._standing[write.partition_key], write)
+                dead_letter_row(letter, write.at, self._grant(write), write.partition_key)
+                for write in accepted
+                for letter in write.dead
             ]
             transaction.append("dead_letters", arrow_table("dead_letters", dead))
             for position, write in enumerate(group):
@@ -248,8 +250,3 @@ def _advanced(checkpoint: Checkpoint, write: Write, new: int, fence: int) -> Che
     growth = {**write.growth, "messages": new, "dead_letters": len(write.dead), "version": 1}
     grown = {name: getattr(checkpoint, name) + by for name, by in growth.items()}
     return replace(checkpoint, **{**grown, **write.changes}, fence=fence, updated_at=int(time.time()))
-
-
-def _dead_rows(checkpoint: Checkpoint, write: Write) -> Iterator[tuple[Any, ...]]:
-    for letter in write.dead:
-        yield dead_letter_row(letter, write.at, checkpoint.grant_id, checkpoint.partition_key)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.writer import Lake
 
@@ -45,9 +44,12 @@ def disputes(messages: Iterable[tuple[str, str, int]]) -> list[Fetch]:
     ]
 
 
-def fetch_rows(fetches: Iterable[Fetch]) -> pa.Table:
-    """Return requests as rows to append."""
-    now = time.time()
+def fetch_rows(fetches: Iterable[Fetch], at: float | None = None) -> pa.Table:
+    """Return requests as rows to append, asked for at `at` (unix seconds) or else now.
+
+    With the time at which they were sent they are what FORGET_FETCHES takes.
+    """
+    asked_at = time.time() if at is None else at
     return arrow_table(
         "fetches",
         [
@@ -58,7 +60,7 @@ def fetch_rows(fetches: Iterable[Fetch]) -> pa.Table:
                 each.folder_id,
                 each.reason,
                 each.not_before,
-                now,
+                asked_at,
             )
             for each in fetches
         ],
@@ -68,18 +70,3 @@ def fetch_rows(fetches: Iterable[Fetch]) -> pa.Table:
 def waiting_fetches(lake: Lake) -> list[Fetch]:
     """Return all requests that wait, each once."""
     return [Fetch(**row) for row in lake.table(queries.DUE_FETCHES).to_pylist()]
-
-
-def forget_rows(fetches: Iterable[Fetch], asked_before: float) -> pa.Table:
-    """Return what to hand to FORGET_FETCHES for requests sent at `asked_before` (unix seconds)."""
-    found = list(fetches)
-    moment = round(asked_before * 1_000_000)
-    return pa.table(
-        {
-            "object": array([each.object for each in found], pa.string()),
-            "grant_id": array([each.grant_id for each in found], pa.string()),
-            "object_id": array([each.object_id for each in found], pa.string()),
-            "folder_id": array([each.folder_id for each in found], pa.string()),
-            "asked_at": array([moment] * len(found), pa.timestamp("us", tz="UTC")),
-        }
-    )

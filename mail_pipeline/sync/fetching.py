@@ -33,7 +33,7 @@ from mail_pipeline.sync.fetches import (
     GRANTS,
     MISSING,
     Fetch,
-    forget_rows,
+    fetch_rows,
     waiting_fetches,
 )
 from mail_pipeline.sync.merge import Observation
@@ -137,7 +137,7 @@ class Fetcher:
         self._out_of_reach.update(failed)
         answered = [each for each in asked if each.grant_id not in failed]
         with self._lake.transaction() as transaction:
-            transaction.change("fetches", queries.FORGET_FETCHES, fetched=forget_rows(answered, asked_at))
+            transaction.change("fetches", queries.FORGET_FETCHES, fetched=fetch_rows(answered, asked_at))
         return len(answered)
 
     def _objects(self, waiting: Sequence[Fetch]) -> int:
@@ -155,7 +155,7 @@ class Fetcher:
                 by_grant.setdefault(each.grant_id, []).append(each)
         if pointless:
             with self._lake.transaction() as transaction:
-                forgotten = forget_rows(pointless, time.time())
+                forgotten = fetch_rows(pointless, time.time())
                 transaction.change("fetches", queries.FORGET_FETCHES, fetched=forgotten)
         if not by_grant:
             return len(pointless)
@@ -258,7 +258,7 @@ class Fetcher:
         if scope is not None:
             gone = departures(transaction, scope, answers.left)
             answers.observations.setdefault("message", []).extend(gone)
-        done = forget_rows(answers.answered, answers.asked_at)
+        done = fetch_rows(answers.answered, answers.asked_at)
         transaction.change("fetches", queries.FORGET_FETCHES, fetched=done)
         for kind, observations in answers.observations.items():
             store_beside(transaction, kind, {grant_id: observations}, answers.asked_at)

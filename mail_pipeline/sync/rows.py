@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from mail_pipeline.addresses import canonical
 from mail_pipeline.lake.arrays import array
-from mail_pipeline.lake.rows import arrow_table
+from mail_pipeline.lake.rows import arrow_table, unix_seconds
 from mail_pipeline.sync.merge import RecordState
 from mail_pipeline.sync.records import Body
 
@@ -148,13 +148,13 @@ def _state(row: dict[str, Any]) -> RecordState:
     for name in ("thread_id", "subject", "snippet", "unread", "starred"):
         fields[name] = row[name]
     fields["folders"] = row["folders"]
-    fields["date"] = None if row["date"] is None else int(row["date"].timestamp())
+    fields["date"] = unix_seconds(row["date"])
     if row["body_bytes"] is not None:
         fields["body"] = Body(None, row["body_bytes"], row["body_hash"])
     fields.update(json.loads(row["extra"] or "{}"))
     for name, value in json.loads(row["remains"] or "{}").items():
         fields[name] = value if name == "attachments" else [tuple(person) for person in value]
-    observed_at = state.observed_at = int(row["observed_at"].timestamp())
+    observed_at = state.observed_at = unix_seconds(row["observed_at"])
     exceptions = json.loads(row["field_times"] or "{}")
     deleted_at = exceptions.pop(_DELETED, None)
     state.times = {
@@ -164,7 +164,7 @@ def _state(row: dict[str, Any]) -> RecordState:
     }
     state.fields = {name: value for name, value in fields.items() if name in state.times}
     state.folder_times = json.loads(row["folder_times"] or "{}")
-    state.deleted_at = int(row["deleted_at"].timestamp()) if row["deleted_at"] else deleted_at
+    state.deleted_at = unix_seconds(row["deleted_at"]) if row["deleted_at"] else deleted_at
     return state
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mail_pipeline.lake.arrays import array
-from mail_pipeline.lake.rows import arrow_table
+from mail_pipeline.lake.rows import arrow_table, unix_seconds
 from mail_pipeline.lake.table import Table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
@@ -225,9 +225,9 @@ _STATE_COLUMNS = ("record", "observed_at", "field_times", "deleted_at")
 
 def _state(row: Mapping[str, Any]) -> RecordState:
     state = RecordState(row["id"], json.loads(row["record"]))
-    state.observed_at = int(row["observed_at"].timestamp())
+    state.observed_at = unix_seconds(row["observed_at"])
     times = json.loads(row["field_times"] or "{}")
     undone = times.pop(_DELETED, None)
     state.times = {name: times.get(name, state.observed_at) for name in state.fields}
-    state.deleted_at = int(row["deleted_at"].timestamp()) if row["deleted_at"] else undone
+    state.deleted_at = unix_seconds(row["deleted_at"]) if row["deleted_at"] else undone
     return state
