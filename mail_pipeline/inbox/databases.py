@@ -10,6 +10,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from mail_pipeline.disk import database_error, disk_errors
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
+from mail_pipeline.sqlite_files import write_ahead
 
 _BUSY_SECONDS = 4.0
 """How long a lock is waited for. Whoever arrives while one commit waits waits for the next one
@@ -97,8 +98,7 @@ def _sqlite(path: Path) -> sa.Engine:
     def _durable(connection: DBAPIConnection, record: sa.pool.ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
+        write_ahead(connection, path, wait=_BUSY_SECONDS)
         cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.close()
         record.info["file"] = path.stat().st_ino

@@ -19,10 +19,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from mail_pipeline.disk import database_error, disk_errors
 from mail_pipeline.errors import RetryLater
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sqlite_files import write_ahead
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ FIRST_FENCE = 1
 
 _SECONDS = 60.0
 _RENEW_EVERY = 15.0
+_BUSY_SECONDS = 30.0
 
 _metadata = sa.MetaData()
 _leases = sa.Table(
@@ -219,13 +222,10 @@ def _state_errors(data: Path) -> Iterator[None]:
 
 
 def _engine(path: Path) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
 
     @sa.event.listens_for(engine, "connect")
-    def _durable(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.close()
+    def _durable(connection: DBAPIConnection, _record: object) -> None:
+        write_ahead(connection, path, wait=_BUSY_SECONDS)
 
     return engine
