@@ -1,14 +1,13 @@
 """A SQLite file that is new to everybody is opened by all who come at once."""
 
-import sqlite3
 import threading
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from filelock import FileLock
 
-from mail_pipeline.sqlite_files import write_ahead
+from mail_pipeline.sqlite_files import sqlite_engine
 
 AT_ONCE = 8
 FILES = 100
@@ -22,14 +21,14 @@ def test_a_new_file_refuses_nobody(tmp_path: Path) -> None:
 
     def open_all() -> None:
         for number in range(FILES):
-            path = tmp_path / f"{number}.sqlite"
+            engine = sqlite_engine(tmp_path / f"{number}.sqlite", busy_seconds=30)
             start.wait()
             try:
-                with closing(sqlite3.connect(path, timeout=30)) as connection:
-                    write_ahead(connection, path, wait=30)
-                    connection.execute("CREATE TABLE IF NOT EXISTS things (thing)")
-            except sqlite3.Error as error:
+                with engine.begin() as connection:
+                    connection.execute(sa.text("CREATE TABLE IF NOT EXISTS things (thing)"))
+            except sa.exc.SQLAlchemyError as error:
                 failures.append(error)
+            engine.dispose()
 
     threads = [threading.Thread(target=open_all) for _ in range(AT_ONCE)]
     for thread in threads:
@@ -40,20 +39,38 @@ def test_a_new_file_refuses_nobody(tmp_path: Path) -> None:
 
 
 def test_a_commit_waits_for_the_disk_and_not_for_readers(tmp_path: Path) -> None:
-    path = tmp_path / "file.sqlite"
-    with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as reader:
-        write_ahead(writer, path, wait=0)
-        writer.execute("CREATE TABLE things (thing)")
-        reading = reader.execute("SELECT name FROM sqlite_schema")
-        with writer:
-            writer.execute("INSERT INTO things VALUES (1)")
-
-        assert writer.execute("PRAGMA synchronous").fetchone() == (SYNCHRONOUS_FULL,)
-        assert reading.fetchall() == [("things",)]
+    engine = sqlite_engine(tmp_path / "file.sqlite", busy_seconds=0)
+    with engine.begin() as writer:
+        writer.execute(sa.text("CREATE TABLE things (thing)"))
+        assert writer.scalar(sa.text("PRAGMA synchronous")) == SYNCHRONOUS_FULL
+    with engine.begin() as reader:
+        assert reader.scalar(sa.text("SELECT count(*) FROM things")) == 0
+        with engine.begin() as writer:
+            writer.execute(sa.text("INSERT INTO things VALUES (1)"))
+    engine.dispose()
 
 
 def test_a_turn_that_does_not_come_is_a_locked_database(tmp_path: Path) -> None:
     path = tmp_path / "file.sqlite"
-    with FileLock(f"{path}.lock"), closing(sqlite3.connect(path)) as connection:
-        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
-            write_ahead(connection, path, wait=0)
+    engine = sqlite_engine(path, busy_seconds=0)
+    with (
+        FileLock(f"{path}.lock"),
+        pytest.raises(sa.exc.OperationalError, match="database is locked"),
+        engine.connect(),
+    ):
+        pass
+
+
+def test_pragmas_shape_the_new_file(tmp_path: Path) -> None:
+    engine = sqlite_engine(tmp_path / "file.sqlite", busy_seconds=0, pragmas={"page_size": 8_192})
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("PRAGMA page_size")) == 8_192
+    engine.dispose()
+
+
+def test_errors_do_not_show_values(tmp_path: Path) -> None:
+    engine = sqlite_engine(tmp_path / "file.sqlite", busy_seconds=0)
+    with engine.connect() as connection, pytest.raises(sa.exc.OperationalError) as caught:
+        connection.execute(sa.text("INSERT INTO things VALUES (:thing)"), {"thing": "Dear Ann"})
+    engine.dispose()
+    assert "Dear Ann" not in str(caught.value)

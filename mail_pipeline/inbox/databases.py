@@ -10,7 +10,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from mail_pipeline.disk import database_error, disk_errors
 from mail_pipeline.errors import MailPipelineError, RetryLater, StopRun
-from mail_pipeline.sqlite_files import write_ahead
+from mail_pipeline.sqlite_files import sqlite_engine
 
 _BUSY_SECONDS = 4.0
 """How long a lock is waited for. Whoever arrives while one commit waits waits for the next one
@@ -88,19 +88,14 @@ def _file_error(text: str, path: Path) -> MailPipelineError | None:
 
 
 def _sqlite(path: Path) -> sa.Engine:
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)),
-        connect_args={"timeout": _BUSY_SECONDS},
-        hide_parameters=True,
+    engine = sqlite_engine(
+        path,
+        busy_seconds=_BUSY_SECONDS,
+        pragmas={"page_size": _PAGE_BYTES, "wal_autocheckpoint": _CHECKPOINT_PAGES},
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _durable(connection: DBAPIConnection, record: sa.pool.ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        write_ahead(connection, path, wait=_BUSY_SECONDS)
-        cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        cursor.close()
+    def _remember(_connection: DBAPIConnection, record: sa.pool.ConnectionPoolEntry) -> None:
         record.info["file"] = path.stat().st_ino
 
     @sa.event.listens_for(engine, "commit")

@@ -19,12 +19,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
-from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from mail_pipeline.disk import database_error, disk_errors
 from mail_pipeline.errors import RetryLater
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.sqlite_files import write_ahead
+from mail_pipeline.sqlite_files import sqlite_engine
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ class Leases:
         self._life = FileLock(self._living / f"{self.holder}.lock", thread_local=False)
         with _state_errors(data), ExitStack() as failed:
             self._living.mkdir(parents=True, exist_ok=True)
-            self._engine = _engine(data / "state.sqlite")
+            self._engine = sqlite_engine(data / "state.sqlite", busy_seconds=_BUSY_SECONDS)
             failed.callback(self._engine.dispose)
             with self._engine.begin() as connection:
                 # `create_all` looks first and creates then; two processes that start together would clash.
@@ -219,13 +218,3 @@ def _state_errors(data: Path) -> Iterator[None]:
             yield
         except sa.exc.SQLAlchemyError as error:
             raise database_error(error, data) or error from error
-
-
-def _engine(path: Path) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
-
-    @sa.event.listens_for(engine, "connect")
-    def _durable(connection: DBAPIConnection, _record: object) -> None:
-        write_ahead(connection, path, wait=_BUSY_SECONDS)
-
-    return engine
