@@ -40,6 +40,8 @@ class Lake:
                 self._connection = failed.enter_context(open_duckdb())
                 # More would only take turns with the threads that fetch; it costs a fifth more CPU.
                 self._connection.execute("SET threads = 1")
+                # A writer hardly reads a file again, and these would take up to most of the memory.
+                self._connection.execute("SET enable_external_file_cache = false")
                 # Small rows in the catalog would need a flush that races with readers.
                 self._connection.execute("SET ducklake_default_data_inlining_row_limit = 0")
                 attach(self._connection, data, read_only=False)

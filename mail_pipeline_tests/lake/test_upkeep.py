@@ -1,14 +1,19 @@
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pyarrow as pa
+import pytest
 
+from mail_pipeline.errors import RetryLater
 from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.upkeep import tidy, tidy_after, upkeep
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
 from mail_pipeline_tests.lake.letters import STORED, keys, letters
 
 FILES = "SELECT file_count FROM ducklake_table_info('lake') WHERE table_name = ?"
+GIVEN_BACK_FROM = "SELECT current_setting('allocator_bulk_deallocation_flush_threshold')"
 MESSAGES = """
 INSERT INTO all_messages BY NAME
 SELECT 'g' AS grant_id, md5(n::VARCHAR) AS id, md5('subject' || n) AS subject,
@@ -71,6 +76,35 @@ def test_merges_lay_rows_down_in_the_order_that_commits_leave_out(lake: Lake):
     assert dates == sorted(dates, reverse=True)
     upkeep(lake)
     assert list(lake.column(stored)) == sorted(dates)
+
+
+def test_a_writer_keeps_nothing_in_memory_of_files_it_has_read(lake: Lake):
+    for first in (0, 500):
+        commit(lake, first, 500)
+    tidy(lake)
+    assert list(lake.column("SELECT count(DISTINCT subject) FROM messages")) == [1_000]
+    assert list(lake.column("SELECT count(*) FROM duckdb_external_file_cache()")) == [0]
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_memory_is_given_back_after_merges_and_kept_after_commits(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, failing: bool
+):
+    during: list[str] = []
+
+    def transaction() -> AbstractContextManager[Transaction]:
+        during.append(next(lake.column(GIVEN_BACK_FROM)))
+        if failing:
+            raise RetryLater("locked")
+        return Lake.transaction(lake)
+
+    before = next(lake.column(GIVEN_BACK_FROM))
+    written_one_by_one(lake)
+    monkeypatch.setattr(lake, "transaction", transaction)
+    with pytest.raises(RetryLater) if failing else nullcontext():
+        tidy(lake)
+    assert during == ["976.5 KiB"]
+    assert next(lake.column(GIVEN_BACK_FROM)) == before != "976.5 KiB"
 
 
 def test_tidying_again_does_nothing(lake: Lake):
