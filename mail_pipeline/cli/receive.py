@@ -10,6 +10,7 @@ from mail_pipeline.cli.options import address_options, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json
 from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.inbox import RECEIVER_PATH
 
 _DEFAULT_PORT = 8787
 
@@ -28,16 +29,15 @@ def command(host: str, port: int, child: bool, as_json: bool) -> None:
     commas between them.
     """
     # 0.3 CPU seconds of imports.
-    from mail_pipeline.inbox.receiver import PATH
     from mail_pipeline.inbox.server import receive
 
     def announce(url: str, stop: Callable[[], None]) -> None:
         if as_json:
-            print_json({"ok": True, "url": url, "webhook": url + PATH})
+            print_json({"ok": True, "url": url, "webhook": url + RECEIVER_PATH})
         else:
-            click.echo(url + PATH)
+            click.echo(url + RECEIVER_PATH)
         sys.stdout.flush()
-        notes().print(f"Receiving on {url}{PATH}. Ctrl-C ends.")
+        notes().print(f"Receiving on {url}{RECEIVER_PATH}. Ctrl-C ends.")
         if child:
             threading.Thread(target=_stop_with_input, args=(stop,), name="parent", daemon=True).start()
 

@@ -5,8 +5,7 @@ from urllib.parse import SplitResult, urlsplit
 import click
 
 from mail_pipeline.cli.terminal import notes
-
-RECEIVER_PATH = "/webhooks/nylas"
+from mail_pipeline.inbox import RECEIVER_PATH
 
 _LOCAL = ("localhost", "127.0.0.1")
 _PORTS = {"https": 443, "http": 80}

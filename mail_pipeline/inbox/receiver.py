@@ -20,13 +20,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mail_pipeline.inbox import metrics, payload, signature
+from mail_pipeline.inbox import RECEIVER_PATH, metrics, payload, signature
 from mail_pipeline.inbox.group_commit import Commit, GroupCommit, QueueFull, Stopping
 from mail_pipeline.inbox.landing import Delivery, Landing
 from mail_pipeline.inbox.metrics import Metrics
 from mail_pipeline.inbox.pulse import Pulse
 
-PATH = "/webhooks/nylas"
 _INFLATED_AT_ONCE = 2**17
 """Compressed bytes that are inflated on the event loop; more go to a thread."""
 _NO_SECRET = (
@@ -213,7 +212,7 @@ def make_app(landing: Landing, secrets: Sequence[str], *, bounds: Bounds = Bound
 
     pages = Starlette(
         routes=[
-            Route(PATH, challenge, methods=["GET"]),
+            Route(RECEIVER_PATH, challenge, methods=["GET"]),
             Route("/healthz", healthz),
             Route("/metrics", numbers),
         ],
@@ -222,7 +221,7 @@ def make_app(landing: Landing, secrets: Sequence[str], *, bounds: Bounds = Bound
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PATH:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == RECEIVER_PATH:
             await intake(scope, receive, send)
         else:
             await pages(scope, receive, send)

@@ -55,6 +55,10 @@ _FILES = """
 SELECT table_name, file_count AS number, delete_file_count > 0 AS with_deleted, file_size_bytes AS size_bytes
 FROM ducklake_table_info('lake')
 """
+_SMALL = """
+SELECT count(*) FROM ducklake_list_files('lake', $table)
+WHERE data_file_size_bytes < $below AND delete_file IS NULL
+"""
 
 
 @dataclass(slots=True)
@@ -77,13 +81,13 @@ def tidy(lake: Lake, *, bodies: bool = False) -> None:
     with _giving_memory_back(lake):
         for table, files in _files(lake).items():
             # A transaction that finds nothing to merge costs as much as one that does.
-            if files.number > 1 and (bodies or table != "message_bodies"):
-                _merge(lake, table, SMALL_MAIL_BYTES.get(table, SMALL_BYTES))
+            if files.number > 1 and (bodies or table != "message_bodies") and _small(lake, table) > 1:
+                _merge(lake, table, _small_below(table))
 
 
 def tidy_after(lake: Lake, table: str, files: int) -> bool:
-    """Tidy, bodies too, where a table that every commit appends to has so many files; tell whether it had."""
-    if _files(lake)[table].number < files:
+    """Tidy, bodies too, where a table that every commit appends to has so many small files; tell whether."""
+    if _small(lake, table) < files:
         return False
     tidy(lake, bodies=True)
     return True
@@ -157,6 +161,15 @@ def _giving_memory_back(lake: Lake) -> Iterator[None]:
         yield
     finally:
         lake.call(_KEEP)
+
+
+def _small_below(table: str) -> int:
+    return SMALL_MAIL_BYTES.get(table, SMALL_BYTES)
+
+
+def _small(lake: Lake, table: str) -> int:
+    """Return how many files a merge of small ones would take."""
+    return int(next(lake.column(_SMALL, {"table": table, "below": _small_below(table)})))
 
 
 def _rewrite(lake: Lake, table: str, share: float) -> None:

@@ -1,5 +1,6 @@
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from hashlib import md5
 
 import pyarrow as pa
 import pytest
@@ -179,3 +180,18 @@ def test_small_files_are_merged_once_there_are_many_of_them(lake: Lake):
     assert [number for number, done in enumerate(merged, 1) if done] == [5, 9]
     assert files(lake, "dead_letters") == 4
     assert list(lake.column(STORED)) == NUMBERS
+
+
+def test_files_too_large_or_too_much_changed_for_a_merge_call_for_none(lake: Lake):
+    for first in range(0, 80_000, 20_000):
+        commit(lake, first, 20_000)
+    assert not tidy_after(lake, "all_messages", 2)
+    for first in (80_000, 80_100):
+        commit(lake, first, 100)
+    changed = pa.table({"grant_id": ["g"], "id": [md5(b"80000").hexdigest()]})
+    with lake.transaction() as transaction:
+        transaction.delete("all_messages", changed)
+    assert not tidy_after(lake, "all_messages", 2)
+    commit(lake, 80_200, 100)
+    assert tidy_after(lake, "all_messages", 2)
+    assert files(lake, "all_messages") == 6
