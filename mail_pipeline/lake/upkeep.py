@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.connection import catalog_path
+from mail_pipeline.lake.extremes import recount_extremes
 from mail_pipeline.lake.mart_tables import MART_TABLES
 from mail_pipeline.lake.writer import Lake
 
@@ -50,7 +51,6 @@ _CLEAN_UP = "CALL ducklake_cleanup_old_files('lake', older_than => now() - $age:
 _ORPHANS = "CALL ducklake_delete_orphaned_files('lake', older_than => now() - $age::INTERVAL)"
 _GIVE_BACK = "SET GLOBAL allocator_bulk_deallocation_flush_threshold = '1MB'"
 _KEEP = "RESET GLOBAL allocator_bulk_deallocation_flush_threshold"
-_FORGET_EXTREMES = "UPDATE ducklake_table_column_stats SET min_value = NULL, max_value = NULL"
 _FILES = """
 SELECT table_name, file_count AS number, delete_file_count > 0 AS with_deleted, file_size_bytes AS size_bytes
 FROM ducklake_table_info('lake')
@@ -110,6 +110,7 @@ def upkeep(lake: Lake, *, keep: timedelta = timedelta(days=7)) -> UpkeepReport:
     report.snapshots_expired = len(lake.call(_EXPIRE, {"age": keep}))
     for statement in (_CLEAN_UP, _ORPHANS):
         report.files_removed += len(lake.call(statement, {"age": _SAFE_AGE}))
+    recount_extremes(lake)
     after = _files(lake)
     report.files = {table: files.number for table, files in after.items()}
     report.size_bytes = sum(files.size_bytes for files in after.values())
@@ -128,10 +129,8 @@ def purge(lake: Lake) -> None:
     lake.call(_EXPIRE, {"age": timedelta()})
     for statement in (_CLEAN_UP, _ORPHANS):
         lake.call(statement, {"age": timedelta()})
+    recount_extremes(lake)
     with lake.locked(), closing(sqlite3.connect(catalog_path(lake.data))) as catalog:
-        # The catalog keeps the least and greatest value a column ever had, deleted ones too.
-        with catalog:
-            catalog.execute(_FORGET_EXTREMES)
         # Its free pages hold what was in it.
         catalog.execute("VACUUM")
 
