@@ -18,6 +18,7 @@ from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.upkeep import tidy
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import Cancelled
 from mail_pipeline.sync.beside import WrittenBeside
 from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.dead_letters import dead_letter_row
@@ -67,6 +68,8 @@ class Committer:
         self._leases = leases
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._slots = threading.BoundedSemaphore(WAITING_AT_MOST)
+        self._mutex = threading.Lock()
+        self._closed = False
         self._standing: dict[str, Checkpoint] = {}
         self._streams: dict[str, Stream] = {}
         self._broken: dict[str, BaseException] = {}
@@ -86,16 +89,25 @@ class Committer:
 
         The future raises LeaseLost where another worker has taken the grant over, and whatever the lake
         raises. So do then all later writes of the mailbox, for a page must not be stored without the one
-        before it, until `begin` is called again. Waits while too much is waiting.
+        before it, until `begin` is called again. It raises Cancelled after `close`. Waits while too much is
+        waiting.
         """
         self._slots.acquire()
         write.done.add_done_callback(lambda _: self._slots.release())
-        self._queue.put(write)
+        with self._mutex:
+            closed = self._closed
+            if not closed:
+                self._queue.put(write)
+        if closed:
+            # A worker may outlive this where an interrupt ended the wait for it: it must not wait for ever.
+            write.done.set_exception(Cancelled("Nothing is stored any more: the work was told to stop"))
         return write.done
 
     def close(self) -> None:
         """Store what was submitted, then stop."""
-        self._queue.put(None)
+        with self._mutex:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import tables_path
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import Cancelled
 from mail_pipeline.sync.checkpoints import COMPLETE, LISTING, Checkpoint, newest_checkpoints
 from mail_pipeline.sync.committer import WAITING_AT_MOST, Committer, Write
 from mail_pipeline.sync.leases import LeaseLost, Leases
@@ -378,6 +379,18 @@ def test_closing_stores_what_was_submitted(lake: Lake, leases: Leases) -> None:
 
     assert [future.done() for future in futures] == [True] * 3
     assert sorted(folders_of(mailbox)) == ["a", "b", "c"]
+
+
+def test_what_is_submitted_after_closing_is_refused_and_not_waited_for(lake: Lake, leases: Leases) -> None:
+    committer = Committer(lake, leases)
+    mailbox = Mailbox(lake, leases, committer, "g")
+    mailbox.begin("g")
+    committer.close()
+    # More than may wait, too.
+    refused = [committer.submit(mailbox.write(page(1, str(number)))) for number in range(WAITING_AT_MOST + 1)]
+
+    assert all(isinstance(each.exception(timeout=0), Cancelled) for each in refused)
+    assert folders_of(mailbox) == {}
 
 
 def test_submitting_waits_while_too_much_waits(mailbox: Mailbox, lake: Lake, committer: Committer) -> None:
