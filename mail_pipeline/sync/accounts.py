@@ -9,7 +9,7 @@ from typing import Any
 
 from mail_pipeline.errors import RetryLater, SkipMailbox
 from mail_pipeline.lake import queries
-from mail_pipeline.lake.rows import arrow_table, table_of
+from mail_pipeline.lake.rows import arrow_table, table_of, unix_seconds
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient, Page
@@ -74,13 +74,15 @@ def refresh_grants(settings: Settings, *, client: NylasClient | None = None) -> 
         subsets = read_subsets(settings)
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[_Dead] = []
+        listed_at: dict[str | None, int] = {}
         for page in client.grants():
+            listed_at.setdefault(None, page.observed_at)
             wanted = replace(page, records=[_wanted_of_grant(record, subsets) for record in page.records])
             rows = _read(wanted, lambda record: _grant(record, subsets), "grant", None, dead)
             listed |= {(None, row["id"]): row for row in rows}
         with lake.transaction() as transaction:
             stored = {(None, row["id"]): row for row in lake.table(queries.ALL_GRANTS).to_pylist()}
-            comparison = _compare(stored, listed, dead)
+            comparison = _compare(stored, listed, dead, listed_at)
             _write(transaction, "all_grants", ["id"], comparison.changed)
             _write_dead(lake, transaction, "grant", dead)
     return GrantsReport(
@@ -112,11 +114,13 @@ def refresh_folders(
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[_Dead] = []
         failed: dict[str, str] = {}
+        listed_at: dict[str | None, int] = {}
         for grant, answer in zip(grants, answers, strict=True):
             if isinstance(answer, str):
                 failed[grant["id"]] = answer
                 continue
             for page in answer:
+                listed_at.setdefault(grant["id"], page.observed_at)
                 rows = _read(page, lambda record, of=grant: _folder(record, of), "folder", grant["id"], dead)
                 listed |= {(row["grant_id"], row["id"]): row for row in rows}
         whole = {grant["id"] for grant in grants} - failed.keys()
@@ -128,7 +132,7 @@ def refresh_folders(
                 if row["grant_id"] in whole
             }
             _name_partitions(stored, listed, {grant["id"] for grant in grants if grant["per_folder"]})
-            comparison = _compare(stored, listed, dead)
+            comparison = _compare(stored, listed, dead, listed_at)
             _write(transaction, "all_folders", ["grant_id", "id"], comparison.changed)
             _write_dead(lake, transaction, "folder", dead)
     return FoldersReport(
@@ -220,13 +224,20 @@ def _compare(
     stored: Mapping[Any, dict[str, Any]],
     listed: Mapping[Any, dict[str, Any]],
     dead: Iterable[_Dead],
+    listed_at: Mapping[str | None, int],
 ) -> _Comparison:
-    """Compare by (grant, id); what may be among the records that could not be read has not vanished."""
+    """Compare by (grant, id); what may be among the records that could not be read has not vanished.
+
+    `listed_at` says when the list of each grant, or of all, began. A row that a later list has written since
+    stays as it is: a notification may have had the accounts listed while this list was on its way.
+    """
     unread = {(grant_id, letter.object_id) for grant_id, letter, _ in dead}
     now = int(time.time())
     result = _Comparison()
     for key, row in listed.items():
         known = stored.get(key)
+        if known is not None and unix_seconds(known["observed_at"]) > row["observed_at"]:
+            continue
         gone = known is not None and known["deleted_at"] is not None
         row["returned_at"] = now if gone else known and known["returned_at"]
         row["deleted_at"] = None
@@ -234,10 +245,11 @@ def _compare(
         result.returned += gone
         result.changed.append(row)
     for key, row in stored.items():
-        spared = key in unread or (key[0], None) in unread
+        at = listed_at[key[0]]
+        spared = key in unread or (key[0], None) in unread or unix_seconds(row["observed_at"]) > at
         if key not in listed and row["deleted_at"] is None and not spared:
             result.vanished += 1
-            result.changed.append({**row, "deleted_at": now})
+            result.changed.append({**row, "deleted_at": now, "observed_at": at})
     return result
 
 

@@ -11,6 +11,7 @@ import pytest
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.nylas import GrantClient, NylasClient, Page
 from mail_pipeline.settings import Settings
 from mail_pipeline.simulator import API_KEY, Fault, FaultRule, Faults, Fleet, Limits, MailboxSpec, Simulator
 from mail_pipeline.sync.accounts import FoldersReport, GrantsReport, refresh_folders, refresh_grants
@@ -164,6 +165,67 @@ def test_a_folder_keeps_its_key_when_it_vanishes_and_returns(serve: Serve) -> No
     assert accounts.refresh()[1].returned == 1
     assert dict(accounts.ask("SELECT id, partition_key FROM folders")) == keys
     assert [key for key, state in states(accounts).items() if state == "registered"] == [gone]
+
+
+def nothing() -> None:
+    pass
+
+
+class Overtaken(NylasClient):
+    """Something happens between its last page and what is made of it, and another refresh tells of that."""
+
+    meanwhile: Callable[[], object] = nothing
+
+    def grants(self) -> Iterator[Page]:
+        yield from super().grants()
+        self.meanwhile()
+
+    def grant(self, grant_id: str, provider: str) -> GrantClient:
+        grant = super().grant(grant_id, provider)
+        folders = grant.folders
+
+        def overtaken() -> Iterator[Page]:
+            yield from folders()
+            self.meanwhile()
+
+        grant.folders = overtaken  # type: ignore[method-assign]
+        return grant
+
+
+@pytest.mark.parametrize("folder", [None, "Sales 2024"])
+@pytest.mark.parametrize("appears", [True, False])
+def test_a_list_that_was_overtaken_by_a_newer_one_changes_nothing(
+    serve: Serve, folder: str | None, appears: bool
+) -> None:
+    simulator, accounts = serve("google", "imap")
+    _, imap = grant_ids(simulator)
+    accounts.refresh()
+    ((of_the_folder,),) = accounts.ask("SELECT partition_key FROM folders WHERE id = 'Sales 2024'")
+    change, undo = simulator.restore, simulator.vanish
+    if not appears:
+        change, undo = undo, change
+    undo(imap, folder)
+    accounts.refresh()
+
+    def meanwhile() -> None:
+        client.meanwhile = nothing
+        change(imap, folder)
+        simulator.clock.advance(2)
+        accounts.refresh()
+        newer.append(accounts.everything())
+
+    newer: list[list[list[tuple[Any, ...]]]] = []
+    settings = accounts.settings
+    client = Overtaken(settings.api_key or "", settings.api_uri)
+    client.meanwhile = meanwhile
+    with client:
+        if folder is None:
+            refresh_grants(settings, client=client)
+        else:
+            refresh_folders(settings, only=[imap], client=client)
+
+    assert [accounts.everything()] == newer
+    assert (of_the_folder in accounts.partitions()) is appears
 
 
 def test_folders_that_slug_alike_keep_apart_whoever_comes_first(serve: Serve) -> None:
