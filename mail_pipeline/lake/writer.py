@@ -13,14 +13,11 @@ from mail_pipeline.disk import disk_errors
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.connection import CATALOG, attach, open_duckdb, tables_path
 from mail_pipeline.lake.lock import WriteLock
-from mail_pipeline.lake.migrations import migrate, version_of
+from mail_pipeline.lake.migrations import migrate
+from mail_pipeline.lake.options import set_options
 from mail_pipeline.lake.transaction import Parameters, Transaction, registered, table_files
 
 _BATCH = 10_000
-_SHORT_ROW_GROUPS = "CALL lake.set_option('parquet_row_group_size', '2048', table_name => 'message_bodies')"
-"""A writer holds a row group in memory: 20 MB of bodies by this, 1 GB of them by the default."""
-_UNSORTED = "CALL lake.set_option('sort_on_insert', 'false', table_name => $table)"
-"""A commit's few rows need no order of their own, which takes up to a third of its CPU; merges make one."""
 
 
 class Lake:
@@ -45,20 +42,9 @@ class Lake:
                 # Small rows in the catalog would need a flush that races with readers.
                 self._connection.execute("SET ducklake_default_data_inlining_row_limit = 0")
                 attach(self._connection, data, read_only=False)
-                new = version_of(self._connection) == 0
-                if new:
-                    self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
-                    # Half the CPU of level 3 for a tenth more bytes.
-                    self._connection.execute("CALL lake.set_option('parquet_compression_level', 1)")
-                    self._connection.execute("CALL lake.set_option('data_inlining_row_limit', 0)")
-                    # Bounds how long one step of upkeep holds the lock.
-                    self._connection.execute("CALL lake.set_option('target_file_size', '128MB')")
                 self._synced = set(table_files(tables_path(data), schema.STORED))
                 migrate(self._connection, self._new_transaction)
-                if new:
-                    self._connection.execute(_SHORT_ROW_GROUPS)
-                    for table in schema.MAIL_TABLES:
-                        self._connection.execute(_UNSORTED, {"table": table})
+                set_options(self._connection)
                 failed.pop_all()
 
     def close(self) -> None:
