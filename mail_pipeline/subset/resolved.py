@@ -176,7 +176,8 @@ class Subsets:
             off=frozenset(stream for stream in STREAMS if rules.get(stream) is False),
             left_out={kind: names for kind, names in left_out.items() if names},
             folders=FolderRules(tuple(rules.get("folders", ())), tuple(rules.get("exclude_folders", ()))),
-            since=rules.get("since"),
+            # No mail is older than that, and the API takes no bound before it.
+            since=max(rules.get("since") or 0, 0) or None,
             search=rules.get("search"),
             hashing=hashing,
         )

@@ -12,6 +12,12 @@ WHOLE = Goal(Subset())
 """All there is."""
 
 
+def oldest_second(moment: datetime | None) -> int | None:
+    """Return how far to look back in unix seconds; None, for all there is, also from 1970 on back."""
+    seconds = 0 if moment is None else int(moment.timestamp())
+    return seconds if seconds > 0 else None
+
+
 @dataclass(frozen=True, slots=True)
 class BackfillOptions:
     """What an analyst may ask of a backfill."""
@@ -94,7 +100,10 @@ def next_position(
     `by_time`: the list comes newest first, so what lies before its oldest record can be listed alone. `goal`
     is what is wanted: where it is more than the slice was listed for, what is missing is listed.
     """
-    asked = None if options.since is None else int(options.since.timestamp())
+    if known.since is not None and known.since <= 0:
+        # Earlier versions took that as a bound, and no API does.
+        known = replace(known, since=None)
+    asked = oldest_second(options.since)
     since = max((each for each in (asked, goal.since) if each is not None), default=None)
     begun = known.state in (LISTING, PAUSED)
     wanted = goal.described

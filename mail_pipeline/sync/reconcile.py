@@ -18,7 +18,7 @@ from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.fetching import fetch_waiting
 from mail_pipeline.sync.mirror import mirror
-from mail_pipeline.sync.position import BackfillOptions, narrower
+from mail_pipeline.sync.position import BackfillOptions, narrower, oldest_second
 from mail_pipeline.sync.progress import MailboxProgress
 from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.sync.sweep import Findings, store_sweep
@@ -74,7 +74,7 @@ def reconcile(
     listed with everything in it. A grant that a backfill is at work on is left to the next time. Raises
     StopRun for what stops everything; a grant that does not get through is in the report.
     """
-    bound = None if since is None else int(since.timestamp())
+    bound = oldest_second(since)
     with open_sweeps(settings) as sweeps:
         lake = sweeps.lake
         covered = is_covered(settings, sweeps.client)

@@ -13,6 +13,7 @@ from mail_pipeline.sync.checkpoints import COMPLETE, newest_checkpoints
 from mail_pipeline.sync.fetches import MESSAGE, MISSING, Fetch
 from mail_pipeline.sync.fetching import ask_message
 from mail_pipeline.sync.partition_keys import RECENT, split
+from mail_pipeline.sync.position import oldest_second
 from mail_pipeline.sync.sweep import Differences, Swept, compare
 from mail_pipeline.sync.sweeps import SweepJob, Sweeps, open_sweeps
 
@@ -76,7 +77,7 @@ def verify(
     unknown. Raises StopRun for what stops everything; a grant that cannot be compared, as one whose backfill
     has not ended, is in what is returned.
     """
-    bound = None if since is None else int(since.timestamp())
+    bound = oldest_second(since)
     with open_sweeps(settings) as sweeps:
         jobs = [replace(job, whole_since=None) for job in sweeps.jobs(grants=grants, since=bound)]
         return sweeps.work(jobs, lambda job: _verify(sweeps, job), on_grant)

@@ -3,11 +3,13 @@
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from mail_pipeline.lake.writer import Lake
 from mail_pipeline.simulator import (
     Fault,
     FaultRule,
@@ -21,6 +23,7 @@ from mail_pipeline.simulator import (
 from mail_pipeline.simulator.fleet import CACHE_DAYS
 from mail_pipeline.simulator.rhythm import DAY
 from mail_pipeline.sync.backfill import BackfillOptions, backfill
+from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
 from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.door import Door
 from mail_pipeline_tests.backfill.history import assert_snapshots_agree, assert_steps_are_legal
@@ -106,6 +109,31 @@ def test_going_further_back_fetches_only_what_is_missing(serve: Serve, provider:
         wanted = {key: mail for key, mail in served.items() if (mail.date or 0) >= reached}
         assert differences(world.stored(), wanted) == {}
     assert_steps_are_legal(world)
+
+
+@pytest.mark.parametrize("since", [0, -1, -2_208_988_800])
+def test_asking_for_1970_or_before_is_asking_for_everything(serve: Serve, since: int) -> None:
+    world = serve(simulator(providers=["google", "imap"]))
+    keys = world.register()
+    ended = world.backfill(keys, since=moment(since), max_pages=1, page_size=30)
+    assert {each.state for each in ended.values()} <= {"listing", "complete"}
+    ended = world.backfill(keys)
+    assert {each.state for each in ended.values()} == {"complete"}
+    assert differences(world.stored(), world.served()) == {}
+    assert world.ask("SELECT DISTINCT since FROM mailboxes") == [(None,)]
+
+
+def test_a_checkpoint_of_a_version_that_kept_such_a_bound_is_gone_on_with(serve: Serve) -> None:
+    world = serve(simulator(providers=["google"]))
+    (key,) = world.register()
+    world.backfill([key], max_pages=1, page_size=30)
+    with Lake(world.data) as lake:
+        (known,) = newest_checkpoints(lake, [key]).values()
+        before = replace(known, version=known.version + 1, since=-2_208_988_800, state="failed", cursor=None)
+        with lake.transaction() as transaction:
+            transaction.append("checkpoints", checkpoint_rows([before]))
+    assert world.backfill([key])[key].state == "complete"
+    assert differences(world.stored(), world.served()) == {}
 
 
 def test_a_list_that_is_asked_for_less_on_its_way_stops_there_and_can_be_taken_up_again(serve: Serve) -> None:

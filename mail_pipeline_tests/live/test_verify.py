@@ -162,6 +162,14 @@ def test_only_mail_since_the_date_asked_for_is_compared(near: Near):
     assert found.listed < 12
 
 
+def test_a_date_before_all_mail_compares_the_whole_mailbox(near: Near):
+    world = near(GOOGLE)
+    [whole] = verify(world.settings())
+    [found] = verify(world.settings(), since=datetime(1960, 1, 1, tzinfo=UTC))
+    assert found.verified
+    assert (found.since, found.listed) == (None, whole.listed)
+
+
 def test_a_mailbox_that_was_backfilled_to_a_date_is_compared_to_that_date(near: Near):
     world = near(GOOGLE, backfilled=False)
     middle = _newest(world, 5)

@@ -103,6 +103,17 @@ def test_every_fault_at_random_still_gives_exactly_the_served_set(
     assert_dead_letters(world)
 
 
+def test_events_back_to_a_date_before_1970_are_all_events_and_their_list_ends(serve: Serve) -> None:
+    world = serve(Simulator(fleet(2, ("google", "icloud")), limits=Limits.off()))
+    world.register()
+    ended = mirror_all(world, since=datetime(1900, 1, 1, tzinfo=UTC))
+    assert {each.state for each in ended.values()} <= {"complete", "skipped"}
+    assert_mirrored(world)
+    before = len(world.simulator.requests)
+    mirror_all(world, "events")
+    assert "events" not in {entry.operation for entry in world.simulator.requests[before:]}
+
+
 def spoiled(world: World, stream: str) -> Counter[tuple[Key, Fault]]:
     """Return how often each record of a stream was served unreadable, and how."""
     found: Counter[tuple[Key, Fault]] = Counter()

@@ -6,7 +6,7 @@ import pytest
 
 from mail_pipeline.errors import StopRun
 from mail_pipeline.settings import Settings
-from mail_pipeline.subset import Subsets, read_subsets
+from mail_pipeline.subset import EVERYTHING, Subsets, read_subsets
 from mail_pipeline.subset.conflicts import check_grant
 from mail_pipeline.subset.file import PROVIDERS, read_file
 from mail_pipeline.subset.folders import GOOGLE_ROLES, ROLES
@@ -149,6 +149,11 @@ def test_the_most_specific_wins_key_by_key() -> None:
     assert [each.keeps("message", "body") for each in (general, imap, own)] == [False, False, True]
     assert [each.folders.excluded for each in (general, imap, own)] == [("a",), ("b",), ()]
     assert [each.since for each in (general, imap, own)] == [1577836800, 1704067200, 1704067200]
+
+
+@pytest.mark.parametrize("day", ["1970-01-01", "1900-01-01"])
+def test_a_date_before_all_mail_leaves_nothing_out(day: str) -> None:
+    assert read_file("m.toml", f"since = {day}").of("g", "google") == EVERYTHING.of("g", "google")
 
 
 def test_no_file_and_an_empty_one_mean_everything(tmp_path: Path) -> None:
