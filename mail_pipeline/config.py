@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 from mail_pipeline.sync.apply import Replay
 from mail_pipeline.sync.attachments import LARGEST, AttachmentOptions
 from mail_pipeline.sync.backfill import BackfillOptions
+from mail_pipeline.upkeep import MOST_DAYS
 
 _LARGEST_PAGE = 200
 """The API's limit for messages."""
@@ -186,7 +187,10 @@ class ReconcileConfig(dg.Config):
         description="Look back to this date, as in the backfill's `since`. Empty: the whole mailbox.",
     )
     days: int | None = Field(
-        default=None, description="Look back so many days; `since` wins where both are given.", ge=1
+        default=None,
+        description="Look back so many days; `since` wins where both are given.",
+        ge=1,
+        le=MOST_DAYS,
     )
     providers: list[str] = Field(default=[], description="Only grants of these providers. Empty: all.")
     gaps_only: bool = Field(

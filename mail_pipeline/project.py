@@ -45,7 +45,7 @@ def environment(project: Path | None) -> dict[str, str]:
     told = {name: value for name, value in values.items() if value is not None}
     for name in (DATA, CONFIG):
         if (value := told.get(name)) and "://" not in value:
-            told[name] = str(path.parent / value)
+            told[name] = str(path.parent / Path(value).expanduser())
     return {**told, **os.environ}
 
 

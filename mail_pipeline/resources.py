@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from mail_pipeline.config import ReconcileConfig
-from mail_pipeline.errors import MailPipelineError
+from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.ledger import grants_with_open_gaps
 from mail_pipeline.search.refresh import Refreshed, refresh
 from mail_pipeline.settings import Settings
@@ -37,6 +37,14 @@ class MailPipelineResource:
     def settings(self) -> Settings:
         """Read the environment. Raises StopRun naming the variable that is wrong."""
         return Settings.from_env()
+
+    def no_key(self) -> str | None:
+        """Return what to do where no API key is set; None where one is. Nothing starts by itself without."""
+        try:
+            self.settings().require_key()
+        except StopRun as error:
+            return str(error)
+        return None
 
     def backfill(
         self,
@@ -86,7 +94,7 @@ class MailPipelineResource:
     def reconcile(self, config: ReconcileConfig) -> ReconcileReport:
         """Reconcile as `mail_pipeline.sync.reconcile.reconcile` promises."""
         settings = self.settings()
-        chosen = None if config.grant is None else frozenset({config.grant})
+        chosen = frozenset({config.grant}) if config.grant else None
         if config.gaps_only:
             gaps = grants_with_open_gaps(settings.data)
             chosen = gaps if chosen is None else chosen & gaps

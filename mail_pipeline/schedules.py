@@ -7,7 +7,6 @@ import dagster as dg
 
 from mail_pipeline import jobs
 from mail_pipeline.config import MirrorConfig, ReconcileConfig
-from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.ledger import grants_with_open_gaps, read_ledger, unlisted_grants
 from mail_pipeline.partitions import (
@@ -42,10 +41,8 @@ def _asks_the_api(
 
     @dg.schedule(job_name=job, name=name, cron_schedule=cron, description=description, default_status=_ON)
     def evaluate(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.RunRequest | dg.SkipReason:
-        try:
-            mail_pipeline.settings().require_key()
-        except StopRun as error:
-            return dg.SkipReason(str(error))
+        if keyless := mail_pipeline.no_key():
+            return dg.SkipReason(keyless)
         return dg.RunRequest() if of is None else _reconcile_run(of)
 
     return evaluate
@@ -69,6 +66,8 @@ def nightly_backfill(
     context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Ask for as few runs as cover the incomplete mailboxes."""
+    if keyless := mail_pipeline.no_key():
+        return dg.SkipReason(keyless)
     if listing_at_work(context.instance):
         return dg.SkipReason("A backfill is at work; the next night takes what it leaves.")
     ledger = read_ledger(mail_pipeline.settings().data)
@@ -96,6 +95,8 @@ def _mirror_schedule(
     def evaluate(
         context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
     ) -> list[dg.RunRequest] | dg.SkipReason:
+        if keyless := mail_pipeline.no_key():
+            return dg.SkipReason(keyless)
         if listing_at_work(context.instance):
             return dg.SkipReason("A backfill is at work; the next time takes what it leaves.")
         wanted = whose(mail_pipeline.settings().data)
@@ -164,6 +165,8 @@ def hourly_gap_repair(
     context: dg.ScheduleEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a sweep where a gap has ended and is not repaired."""
+    if keyless := mail_pipeline.no_key():
+        return dg.SkipReason(keyless)
     if not grants_with_open_gaps(mail_pipeline.settings().data):
         return dg.SkipReason("No gap waits for its repair.")
     if job_at_work(context.instance, jobs.reconcile.name):

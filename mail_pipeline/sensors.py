@@ -9,6 +9,7 @@ from mail_pipeline import jobs
 from mail_pipeline.assets.mail import messages
 from mail_pipeline.assets.marts import marts, message_texts
 from mail_pipeline.bell import listen
+from mail_pipeline.dagster_home import fail_orphaned_runs
 from mail_pipeline.errors import MailPipelineError, StopRun
 from mail_pipeline.ledger import Ledger, newcomer_grants, newcomers, read_ledger
 from mail_pipeline.partitions import (
@@ -143,6 +144,8 @@ def newcomer_backfill(
     context: dg.SensorEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Ask for the backfill of mailboxes that nobody has to think of."""
+    if keyless := mail_pipeline.no_key():
+        return dg.SkipReason(keyless)
     data = mail_pipeline.settings().data
     wanted = {
         (jobs.backfill.name, PARTITIONS): newcomers(data),
@@ -162,6 +165,17 @@ def newcomer_backfill(
     return requests or dg.SkipReason("Not registered yet.")
 
 
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process was killed, those of commands too: "
+    "schedules would wait for them for ever.",
+)
+def run_keeper(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Look for the processes of all runs at work."""
+    return dg.SkipReason(f"{fail_orphaned_runs(context.instance)} runs whose process is gone were ended.")
+
+
 mart_follower = dg.AutomationConditionSensorDefinition(
     "mart_follower",
     target=dg.AssetSelection.assets(marts, message_texts),
@@ -170,4 +184,11 @@ mart_follower = dg.AutomationConditionSensorDefinition(
     description="Refreshes the tables made from mail, at most every five minutes, where mail has changed.",
 )
 
-SENSORS = [partition_keeper, table_checker, notification_bell, newcomer_backfill, mart_follower]
+SENSORS = [
+    partition_keeper,
+    table_checker,
+    notification_bell,
+    newcomer_backfill,
+    run_keeper,
+    mart_follower,
+]

@@ -10,6 +10,8 @@ from mail_pipeline.sync.attachments import remove_unneeded_files
 from mail_pipeline.sync.retention import retire
 
 WEEK = timedelta(days=7)
+MOST_DAYS = 36_500
+"""A hundred years: further back, dates are no longer what a database or the API can compare."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,14 @@ def test_so_does_the_env_file_from_where_it_lies(project: Path, monkeypatch: pyt
     assert found() == "mine"
 
 
+def test_a_tilde_in_it_is_the_home_folder(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    make(tmp_path / "home" / "mail", "mine")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (project / ".env").write_text("MAIL_PIPELINE_DATA=~/mail\n")
+
+    assert found() == "mine"
+
+
 @pytest.mark.parametrize("inside", [".", "notebooks", "notebooks/mine"])
 def test_a_notebook_anywhere_in_the_project_finds_its_lake(
     project: Path, monkeypatch: pytest.MonkeyPatch, inside: str

@@ -19,6 +19,7 @@ from mail_pipeline.sync.attachments import LARGEST, AttachmentOptions, Attachmen
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]I?)?B?", re.IGNORECASE | re.ASCII)
+_LARGEST_SIZE = 2**63 - 1
 _COUNTS = ("wanted", "stored", "skipped", "gone", "failed", "left_out", "bytes")
 
 
@@ -33,7 +34,7 @@ class _Size(click.ParamType[int]):
         found = _SIZE.fullmatch(str(value).strip())
         if found is None:
             self.fail(f"{value!r} is no size: expected one such as 25MB, 512KiB or 1000000", param, ctx)
-        return int(float(found[1]) * _UNITS[(found[2] or "").upper()])
+        return min(int(float(found[1]) * _UNITS[(found[2] or "").upper()]), _LARGEST_SIZE)
 
 
 @click.group("attachments", short_help="Fetch the bytes of attachments; off unless asked for.")

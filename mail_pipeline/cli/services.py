@@ -77,7 +77,10 @@ def start_receiver(children: Children, place: Workplace, host: str, port: int) -
     line = child.line()
     if not line:
         children.wait()
-    return str(json.loads(line)["webhook"])
+    said = json.loads(line)
+    if not said["ok"]:
+        raise StopRun(said["error"], next_step=said["next_step"])
+    return str(said["webhook"])
 
 
 def subscribe(place: Workplace, address: str) -> None:

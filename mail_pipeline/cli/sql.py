@@ -10,7 +10,7 @@ import click
 import duckdb
 
 from mail_pipeline.asking import connect
-from mail_pipeline.cli.options import debug_option
+from mail_pipeline.cli.options import AS_JSON, debug_option
 from mail_pipeline.cli.terminal import as_json
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.errors import StopRun
@@ -32,7 +32,8 @@ _PLAIN_WIDTH = 240
 )
 @click.option("--json", "output", flag_value="json", help="The same as --format json.")
 @debug_option
-def command(query: str, output: str) -> None:
+@click.pass_context
+def command(ctx: click.Context, query: str, output: str) -> None:
     """Answer one read-only QUERY in SQL (DuckDB's); `-` reads it from standard input.
 
     \b
@@ -40,14 +41,17 @@ def command(query: str, output: str) -> None:
     mail-pipeline sql "DESCRIBE messages"
     mail-pipeline sql "SELECT date_trunc('month', date) AS month, count(*) FROM messages GROUP BY 1"
     """
+    if output == "json":
+        ctx.meta[AS_JSON] = True
     if query == "-":
         query = sys.stdin.read()
     with connect(find_workplace().for_reading().settings.data) as connection:
         try:
             relation = connection.sql(query)
-            if relation is None:
-                return
-            _WRITERS[output](relation)
+            if relation is not None:
+                _WRITERS[output](relation)
+            elif output == "json":
+                click.echo("[]")
         except (duckdb.OperationalError, duckdb.InternalError) as error:
             raise StopRun(str(error), next_step="`mail-pipeline doctor` looks at the lake.") from None
         except duckdb.Error as error:
@@ -67,6 +71,8 @@ def _csv(relation: duckdb.DuckDBPyRelation) -> None:
 
 def _json(relation: duckdb.DuckDBPyRelation) -> None:
     separator = "["
+    # Columns of one name get different ones by that, and none is lost.
+    relation = relation.project("*")
     for row in _rows(relation):
         record = dict(zip(relation.columns, row, strict=True))
         click.echo(separator + as_json(record), nl=False)

@@ -10,13 +10,13 @@ from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.erasure import erase_excluded
 from mail_pipeline.lake.connection import connect
-from mail_pipeline.upkeep import keep_up
+from mail_pipeline.upkeep import MOST_DAYS, keep_up
 
 
 @click.command("upkeep", short_help="Keep the lake's files few and large.")
 @click.option(
     "--keep-days",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_DAYS),
     default=7,
     show_default=True,
     help="How many days back one can still look at the tables as they were then.",

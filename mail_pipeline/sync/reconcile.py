@@ -71,8 +71,9 @@ def reconcile(
     """Sweep grants, all valid ones unless told which, and mend what differs: new, changed and gone messages.
 
     Looks back to `since`, or through the whole mailbox where that is None. What arrived in an open gap is
-    listed with everything in it. A grant that a backfill is at work on is left to the next time. Raises
-    StopRun for what stops everything; a grant that does not get through is in the report.
+    listed with everything in it. A grant that a backfill is at work on is left to the next time, and so is an
+    expired one, which is a failure only where `grants` names it. Raises StopRun for what stops everything; a
+    grant that does not get through is in the report.
     """
     bound = oldest_second(since)
     with open_sweeps(settings) as sweeps:
@@ -80,11 +81,12 @@ def reconcile(
         covered = is_covered(settings, sweeps.client)
         every = sweeps.jobs(grants=grants, providers=providers, since=bound)
         # An expired one is swept once it is connected again: its gap stays open until then.
-        jobs = [job for job in every if not job.expired]
+        jobs = [job for job in every if grants is not None or not job.expired]
         done = sweeps.work(jobs, lambda job: _reconcile(sweeps, job, covered), on_grant)
         fetched, waiting = fetch_waiting(settings, lake, sweeps.client)
         # What is looked at whole is looked at with all there is beside the mail.
-        whole = [job.grant_id for job in jobs if job.since is None or job.whole_since is not None]
+        there = [job for job in jobs if not job.expired]
+        whole = [job.grant_id for job in there if job.since is None or job.whole_since is not None]
         relisted = tuple(_relist(settings, lake, whole))
         with lake.transaction() as transaction:
             transaction.change("gaps", queries.MARK_REPAIRED_GAPS)
@@ -111,6 +113,7 @@ def _reconcile(sweeps: Sweeps, job: SweepJob, covered: bool) -> Reconciliation:
         grant_id, provider, None if job.since is None else datetime.fromtimestamp(job.since, UTC)
     )
     try:
+        job.require_connected()
         with sweeps.leases.held(sweeps.lake, grant_id):
             findings = _sweep(sweeps, job, covered)
     except StopRun:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mail_pipeline.errors import StopRun
+from mail_pipeline.errors import SkipMailbox, StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
@@ -52,6 +52,14 @@ class SweepJob:
     def expired(self) -> bool:
         """Tell whether its owner has to connect it again before anything can be listed."""
         return bool(self.grant["status"] != "valid")
+
+    def require_connected(self) -> None:
+        """Raise SkipMailbox where it has expired."""
+        if self.expired:
+            raise SkipMailbox(
+                f"Grant {self.grant_id} has expired, so nothing of it can be listed",
+                next_step="Its owner has to connect it again.",
+            )
 
     @property
     def by_folder(self) -> bool:

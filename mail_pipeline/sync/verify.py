@@ -109,11 +109,7 @@ def _verify(sweeps: Sweeps, job: SweepJob) -> Verification:
 
 def _bounded(sweeps: Sweeps, job: SweepJob) -> SweepJob:
     """Look back no further than its mailboxes do. Raises SkipMailbox where nothing can be compared yet."""
-    if job.expired:
-        raise SkipMailbox(
-            f"Grant {job.grant_id} has expired, so nothing of it can be listed",
-            next_step="Its owner has to connect it again.",
-        )
+    job.require_connected()
     mailboxes = sweeps.lake.table(queries.MAILBOX_STATES, [job.grant_id]).to_pylist()
     standing = newest_checkpoints(sweeps.lake, [each["partition_key"] for each in mailboxes])
     goal = sweeps.scopes.goal(job.grant_id, job.provider)

@@ -117,6 +117,7 @@ def test_a_size_may_be_written_as_people_do():
     from mail_pipeline.cli.attachments import _Size
 
     sizes = {"25MB": 25_000_000, "1.5 kb": 1_500, "512KiB": 524_288, "2g": 2 * 10**9, "7": 7, "0": 0}
+    sizes[f"{10**20}G"] = 2**63 - 1
     assert {text: _Size().convert(text, None, None) for text in sizes} == sizes
 
 

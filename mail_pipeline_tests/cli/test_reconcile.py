@@ -91,3 +91,11 @@ def test_without_a_key_that_works_nothing_is_done(
     assert json.loads(result.stdout)["ok"] is False
     assert "NYLAS_API_KEY" in result.stderr
     assert "nyk_wrong" not in result.stdout + result.stderr
+
+
+def test_without_a_lake_none_is_made(cli: Callable[..., Cli], served: Served, tmp_path: Path):
+    result = cli(**served.env).invoke("reconcile", "--json")
+
+    assert result.exit_code == 1
+    assert "There is no lake in" in json.loads(result.stdout)["error"]
+    assert not (tmp_path / "data").exists()

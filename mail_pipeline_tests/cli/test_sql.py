@@ -113,3 +113,24 @@ def test_a_file_that_is_missing_is_no_bad_usage(cli: Callable[..., Cli], served:
 
     assert result.exit_code == 1
     assert "Next: `mail-pipeline doctor` looks at the lake." in result.stderr
+
+
+def test_columns_of_one_name_are_all_there_in_json(filled: Cli):
+    result = filled.invoke("sql", "SELECT 1 AS a, 2 AS a, 3 AS a_1 ORDER BY 1", "--json")
+    [record] = json.loads(result.stdout)
+    assert list(record.values()) == [1, 2, 3]
+
+    joined = "SELECT * FROM mailboxes m JOIN grants g ON g.id = m.grant_id"
+    as_csv = next(csv.reader(io.StringIO(filled.invoke("sql", joined, "--format", "csv").stdout)))
+    as_json = json.loads(filled.invoke("sql", joined, "--json").stdout)
+    assert len(as_json[0]) == len(as_csv)
+
+
+def test_a_machine_that_asks_for_json_always_gets_some(cli: Callable[..., Cli], filled: Cli):
+    assert json.loads(filled.invoke("sql", "/* nothing */", "--json").stdout) == []
+
+    result = cli(MAIL_PIPELINE_DATA="nowhere").invoke("sql", "SELECT 1", "--json")
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    assert said["ok"] is False
+    assert "There is no lake" in said["error"]

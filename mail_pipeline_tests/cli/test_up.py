@@ -80,3 +80,15 @@ def test_an_address_of_another_machine_is_refused(cli: Callable[..., Cli], host:
     assert "NYLAS_API_KEY is not set: what is stored can be seen" in result.stderr
     assert f"Error: Nothing can listen on {host}" in result.stderr
     assert "--host" in result.stderr
+
+
+def test_a_receiver_that_cannot_listen_says_why(cli: Callable[..., Cli]):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        # Nothing is asked of the API before the receiver stands.
+        here = cli(NYLAS_API_KEY="nyk_some", NYLAS_API_URI="http://127.0.0.1:9")
+        result = here.invoke("up", "--receiver-port", str(port))
+
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "Unexpected" not in result.stderr

@@ -63,3 +63,11 @@ def test_what_is_stored_and_excluded_is_told_and_removed_on_request(
     assert json.loads(mine.invoke("status", "--json").stdout)["excluded"] == [0, 0]
     counted = mine.invoke("sql", "SELECT count(*) AS n FROM message_bodies", "--json")
     assert json.loads(counted.stdout) == [{"n": 0}]
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "36501", "9999999999"])
+def test_days_that_no_calendar_has_are_bad_usage(filled: Cli, days: str):
+    result = filled.invoke("upkeep", "--keep-days", days)
+
+    assert result.exit_code == 2
+    assert "1<=x<=36500" in result.stderr

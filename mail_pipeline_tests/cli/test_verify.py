@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,11 @@ def test_bad_usage_is_explained(here: Cli, arguments: list[str]):
 
     assert result.exit_code == 2
     assert "Error: " in result.stderr
+
+
+def test_without_a_lake_none_is_made(cli: Callable[..., Cli], served: Served, tmp_path: Path):
+    result = cli(**served.env).invoke("verify", "--json")
+
+    assert result.exit_code == 1
+    assert "There is no lake in" in json.loads(result.stdout)["error"]
+    assert not (tmp_path / "data").exists()

@@ -37,6 +37,12 @@ def test_a_date_without_an_offset_is_utc_and_nothing_is_everything(text, moment)
     assert BackfillConfig(since=text).options().since == moment
 
 
+@pytest.mark.parametrize("days", [0, 36_501, 10**12])
+def test_days_that_no_calendar_has_are_refused(days):
+    with pytest.raises(ValueError, match="days"):
+        ReconcileConfig(days=days)
+
+
 def test_nothing_set_means_everything():
     assert BackfillConfig().options() == BackfillOptions()
 

@@ -167,6 +167,21 @@ def test_without_a_key_nothing_is_asked_for_that_could_only_fail(instance, start
     assert len(asked(instance, name)) == 1
 
 
+@pytest.mark.parametrize("name", ["nightly_backfill", "nightly_mirror", "weekly_mirror", "hourly_gap_repair"])
+def test_without_a_key_what_is_stored_turns_no_partition_red(instance, start, name, monkeypatch):
+    register(instance, start(MailboxSpec("google", messages=3)))
+    assert name == "hourly_gap_repair" or skipped(instance, name) == ""
+    monkeypatch.delenv("NYLAS_API_KEY")
+    assert "NYLAS_API_KEY is not set" in skipped(instance, name)
+
+
+def skipped(instance: dg.DagsterInstance, name: str) -> str:
+    resources = {"mail_pipeline": MailPipelineResource()}
+    with dg.build_schedule_context(instance=instance, resources=resources) as context:
+        data = defs.resolve_schedule_def(name).evaluate_tick(context)
+    return data.skip_message or ""
+
+
 def test_a_gap_is_repaired_once_it_has_ended_and_only_then(instance, start, data):
     assert asked(instance, "hourly_gap_repair") == [], "there is no lake"
     register(instance, start(MailboxSpec("google", messages=5)))

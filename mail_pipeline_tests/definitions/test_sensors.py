@@ -1,5 +1,7 @@
 """The sensors, tick by tick."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from mail_pipeline.definitions import defs
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.partitions import ALL_PARTITIONS, PARTITIONS
+from mail_pipeline.partitions import ALL_PARTITIONS, PARTITIONS, listing_at_work
 from mail_pipeline.resources import MailPipelineResource
 from mail_pipeline.sensors import SENSORS
 from mail_pipeline.settings import Settings
@@ -185,6 +187,29 @@ def test_checks_are_asked_for_when_a_mailbox_fails_and_once_more_when_none_does(
         assert run_keys(asked) == [None]
         cursor = asked.cursor
         assert said(tick(instance, "table_checker", cursor)) == "Nothing new since the last checks."
+
+
+def test_a_run_of_a_command_that_was_killed_keeps_no_schedule_waiting(start, instance):
+    start(GOOGLE)
+    list_accounts()
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    run = instance.create_run_for_job(defs.resolve_job_def("backfill"))
+    began = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "backfill", pid=process.pid)
+    instance.report_dagster_event(began, run_id=run.run_id)
+
+    assert said(tick(instance, "run_keeper")).startswith("0 runs")
+    assert listing_at_work(instance)
+    process.kill()
+    process.communicate()
+    assert said(tick(instance, "run_keeper")).startswith("1 runs")
+    assert not listing_at_work(instance)
+
+
+def test_without_a_key_no_newcomer_is_asked_for_again_and_again(start, instance, monkeypatch):
+    start(GOOGLE)
+    list_accounts()
+    monkeypatch.delenv("NYLAS_API_KEY")
+    assert "NYLAS_API_KEY is not set" in said(tick(instance, "newcomer_backfill"))
 
 
 def store_checkpoint(data: Path, checkpoint: Checkpoint) -> None:

@@ -12,6 +12,7 @@ from mail_pipeline.errors import RetryLater, StopRun
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, MailboxSpec
+from mail_pipeline.sync.accounts import refresh_grants
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.reconcile import reconcile
 from mail_pipeline_tests.deep import deep
@@ -92,6 +93,23 @@ def test_one_grant_that_has_to_be_connected_again_leaves_the_others(near: Near):
         world.grant_id("google"): True,
     }
     assert wrong_grants(world) == {expired}
+
+
+def test_an_expired_grant_is_left_out_unless_it_is_asked_for_by_name(near: Near):
+    world = near(GOOGLE, MICROSOFT)
+    expired = world.grant_id("microsoft")
+    world.simulator.provider.expire(expired)
+    refresh_grants(world.settings())
+
+    report = world.reconcile()
+    assert [each.grant_id for each in report.grants] == [world.grant_id("google")]
+    assert report.succeeded
+
+    named = reconcile(world.settings(), grants={expired})
+    assert not named.succeeded
+    [told] = named.grants
+    assert told.error is not None
+    assert "has expired" in told.error.message
 
 
 def test_all_of_a_sweep_goes_through_the_one_client_that_knows_what_each_limit_has_left(
