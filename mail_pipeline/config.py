@@ -57,7 +57,8 @@ class BackfillConfig(dg.Config):
     since: _Date = Field(
         default=None,
         description="Go no further back than this date, such as 2024-01-31 or 2024-01-31T09:00:00+01:00 "
-        "(UTC where no offset is given). Empty: back to the very first message.",
+        "(UTC where no offset is given). Empty: back to the very first message. It holds for this run; for "
+        "every run, schedules too, set `since` in mail_pipeline.toml.",
     )
     max_pages: _Pages = Field(
         default=None,
@@ -100,7 +101,7 @@ class MirrorConfig(BackfillConfig):
     since: _Date = Field(
         default=None,
         description="Of events: only those that end on this date or later, such as 2024-01-31. Other lists "
-        "are never cut. Empty: all.",
+        "are never cut. Empty: all. It holds for this run: the weekly schedule lists all.",
     )
     max_pages: _Pages = Field(
         default=None,

@@ -8,7 +8,7 @@ from mail_pipeline.lake.writer import Lake
 from mail_pipeline.marts.refresh import refresh_marts
 from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.marts.texts import refresh_texts
-from mail_pipeline.search.index import discard
+from mail_pipeline.search.refresh import erase
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.forgetting import ForgetReport, forget
 from mail_pipeline.sync.removal import RemovalReport, remove_excluded
@@ -48,4 +48,4 @@ def _erase_traces(settings: Settings) -> None:
     """Remove earlier states of the tables, and the search index."""
     with Lake(settings.data) as lake:
         purge(lake)
-    discard(settings.data)
+    erase(settings.data)

@@ -23,7 +23,8 @@ from mail_pipeline.sync.position import BackfillOptions
 @click.option(
     "--since",
     type=DATE_WITH_OFFSET,
-    help="Go no further back than this, UTC where no offset is given. Default: to the first message.",
+    help="Go no further back than this, UTC where no offset is given. Default: to the first message. It "
+    "holds for this run; for every run, schedules too, set `since` in mail_pipeline.toml.",
 )
 @click.option("--max-pages", type=click.IntRange(min=1), help="Stop each mailbox after so many pages.")
 @click.option("--full-resync", is_flag=True, help="List complete mailboxes again and merge what has changed.")

@@ -43,7 +43,8 @@ _LINE_EVERY = 5.0
 @click.option(
     "--since",
     type=DATE_WITH_OFFSET,
-    help="Events that end no earlier than this, UTC where no offset is given. Default: all.",
+    help="Events that end no earlier than this, UTC where no offset is given. Default: all. It holds for "
+    "this run; the weekly schedule lists all.",
 )
 @click.option("--full-resync", is_flag=True, help="List again what is complete, and find what is gone.")
 @click.option("--skip-refresh", is_flag=True, help="Do not list accounts and folders first.")

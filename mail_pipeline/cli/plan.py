@@ -7,6 +7,7 @@ import click
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import duration, notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
+from mail_pipeline.errors import StopRun
 from mail_pipeline.lake import reports
 from mail_pipeline.lake.connection import connect, records
 from mail_pipeline.settings import Settings
@@ -27,6 +28,11 @@ def command(grant: str | None, as_json: bool) -> None:
     place = find_workplace().for_reading()
     with connect(place.data) as connection:
         rows = records(connection.execute(reports.PLANNED_MAILBOXES, {"grant": grant}))
+    if grant is not None and not rows:
+        raise StopRun(
+            f"There is no mailbox of a grant {grant}",
+            next_step='`mail-pipeline sql "SELECT id, provider FROM grants"` lists the grants.',
+        )
     mailboxes = [_mailbox(row, place.settings) for row in rows]
     if as_json:
         print_json({"ok": True, "mailboxes": mailboxes, "left": _left(mailboxes)})

@@ -4,10 +4,11 @@ import json
 import os
 import secrets
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import requests
@@ -104,9 +105,11 @@ def running_ui(children: Children, home: Path, host: str, port: int) -> Iterator
         lock.acquire(timeout=0)
     except Timeout:
         raise UiRunsAlready(address.read_text() if address.exists() else "it is starting") from None
-    try:
+    with ExitStack() as stack:
+        stack.callback(lock.release)
+        stack.callback(address.unlink, missing_ok=True)
         end_orphans(note)
-        chosen = _free_port(host, port)
+        chosen = stack.enter_context(claimed_port(host, port))
         url = f"http://{host}:{chosen}"
         address.write_text(url)
         # Not from the project folder: `dagster dev` reads a `.env` where it starts, and lets it win over the
@@ -117,18 +120,13 @@ def running_ui(children: Children, home: Path, host: str, port: int) -> Iterator
             cwd=home,
             data=home.parent,
         )
+        stack.callback(note.unlink, missing_ok=True)
+        stack.callback(children.stop, dagster)
         note_child(dagster, note)
         # A duplicate, since Dagster redirects standard error while a run goes on in this process.
         screen = os.fdopen(os.dup(2), "w")
         threading.Thread(target=_announce, args=(url, notes(screen)), name="announce", daemon=True).start()
-        try:
-            yield url
-        finally:
-            children.stop(dagster)
-            note.unlink(missing_ok=True)
-    finally:
-        address.unlink(missing_ok=True)
-        lock.release()
+        yield url
 
 
 def _announce(url: str, console: Console) -> None:
@@ -147,14 +145,26 @@ def _answers(session: requests.Session, url: str) -> bool:
         return False
 
 
-def _free_port(host: str, wanted: int) -> int:
+@contextmanager
+def claimed_port(host: str, wanted: int) -> Iterator[int]:
+    """Choose a port that nothing listens on: this one, one of the next, or any.
+
+    Until the block ends no other command of this user chooses it: what is to listen there takes seconds to
+    start. Raises StopRun where nothing can listen on `host`.
+    """
     problem = ""
     for port in (*range(wanted, min(wanted + _PORTS_TRIED, 65_536)), 0):
-        try:
-            with socket.create_server((host, port)) as listener:
-                return int(listener.getsockname()[1])
-        except OSError as error:
-            problem = error.strerror or type(error).__name__
+        with ExitStack() as stack:
+            try:
+                with socket.create_server((host, port)) as listener:
+                    chosen = int(listener.getsockname()[1])
+                    claim = f"mail-pipeline-{os.getuid()}-{chosen}.lock"
+                    stack.enter_context(FileLock(Path(tempfile.gettempdir()) / claim, timeout=0))
+            except OSError as error:
+                problem = error.strerror or type(error).__name__
+                continue
+            yield chosen
+            return
     raise StopRun(
         f"Nothing can listen on {host} ({problem})",
         next_step="Choose an address of this machine with --host.",

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock
+
 from mail_pipeline.project import (
     CONFIG,
     DATA,
@@ -72,10 +74,13 @@ class Workplace:
         os.environ["MAIL_PIPELINE_DATABASE_URL"] = self.settings.database_url or ""
         os.environ["MAIL_PIPELINE_ATTACHMENTS"] = self.settings.attachments or ""
         with disk_errors(self.data):
-            home = prepare_dagster_home(self.data)
-            os.environ["DAGSTER_HOME"] = str(home)
-            with dg.DagsterInstance.get() as instance:
-                fail_orphaned_runs(instance)
+            self.data.mkdir(parents=True, exist_ok=True)
+            # Dagster makes its databases without a lock: of two that start at once one would fail.
+            with FileLock(self.data / "dagster.lock"):
+                home = prepare_dagster_home(self.data)
+                os.environ["DAGSTER_HOME"] = str(home)
+                with dg.DagsterInstance.get() as instance:
+                    fail_orphaned_runs(instance)
         return home
 
 

@@ -163,12 +163,13 @@ DELETE FROM fetches USING fetched
 WHERE fetches.object = fetched.object
     AND fetches.grant_id IS NOT DISTINCT FROM fetched.grant_id
     AND fetches.object_id IS NOT DISTINCT FROM fetched.object_id
-    AND (fetches.object <> 'event' OR fetches.folder_id IS NOT DISTINCT FROM fetched.folder_id)
+    AND fetches.folder_id IS NOT DISTINCT FROM fetched.folder_id
+    AND fetches.reason = fetched.reason
+    AND fetches.not_before = fetched.not_before
     AND fetches.asked_at <= fetched.asked_at
 """
-"""What was asked for before the request was sent is answered by it; what was asked for later is not.
-
-A message is asked for once, whatever the folder; an event of each calendar by itself.
+"""What was read from the queue before the request was sent is answered by it. What was asked for later, or
+for a reason that was not known then, is not.
 """
 
 SWEPT_UNKNOWN = """

@@ -193,7 +193,7 @@ def reading(data: Path) -> Iterator[SearchIndex]:
 
 
 def discard(data: Path) -> None:
-    """Remove the index with all its words; the next refresh makes it anew."""
+    """Remove the index with all its words; the next refresh makes it anew. Nothing may be writing to it."""
     path = index_path(data)
     # The log first: left behind, it might be taken for the next file's.
     for suffix in ("-wal", "-shm", ""):

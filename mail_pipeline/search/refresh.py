@@ -7,7 +7,7 @@ so no way in which a message may change can be missed, and a refresh that was ki
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def refresh(data: Path, on_batch: Callable[[Refreshed], None] | None = None) -> 
         folder.mkdir(parents=True, exist_ok=True)
         lake.execute("SET memory_limit = $limit", {"limit": _MEMORY})
         lake.execute("SET temp_directory = $folder", {"folder": str(folder.resolve() / "spilled")})
-        with WriteLock(folder / "refresh.lock").held(), _classed(data):
+        with _alone(data), _classed(data):
             try:
                 return _refresh(data, lake, on_batch)
             except sqlite3.DatabaseError as error:
@@ -77,6 +77,20 @@ def refresh(data: Path, on_batch: Callable[[Refreshed], None] | None = None) -> 
                     raise
                 discard(data)
                 return _refresh(data, lake, on_batch)
+
+
+def erase(data: Path) -> None:
+    """Remove the index with all its words, once no refresh is at work; the next refresh makes it anew.
+
+    Raises RetryLater where a refresh takes over ten minutes.
+    """
+    if index_path(data).parent.exists():
+        with _alone(data):
+            discard(data)
+
+
+def _alone(data: Path) -> AbstractContextManager[None]:
+    return WriteLock(index_path(data).with_name("refresh.lock")).held()
 
 
 def _refresh(

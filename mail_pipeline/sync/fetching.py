@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -49,6 +49,8 @@ _PER_ROUND = 50
 """Messages of one grant asked for before notifications get another turn."""
 _TRIES = 3
 """Of one request whose answer has to be newer than it is."""
+_Object = tuple[str | None, ...]
+"""What is asked for at once."""
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class Fetcher:
         self._own = ExitStack()
         self._client = client
         self._out_of_reach: set[str | None] = set()
+        self._queue: dict[_Object, list[Fetch]] = {}
 
     def __enter__(self) -> "Fetcher":
         """Return itself."""
@@ -100,7 +103,8 @@ class Fetcher:
 
         A grant that is out of reach is not tried again by this object. Raises StopRun for a wrong key.
         """
-        waiting = _without_repeats(waiting_fetches(self._lake))
+        self._queue = _by_object(waiting_fetches(self._lake))
+        waiting = list(map(_strictest, self._queue.values()))
         if not waiting or not self._settings.api_key:
             return 0, len(waiting)
         done = self._accounts([each for each in waiting if each.object in (GRANTS, FOLDERS)])
@@ -137,8 +141,13 @@ class Fetcher:
         self._out_of_reach.update(failed)
         answered = [each for each in asked if each.grant_id not in failed]
         with self._lake.transaction() as transaction:
-            transaction.change("fetches", queries.FORGET_FETCHES, fetched=fetch_rows(answered, asked_at))
+            self._forget(transaction, answered, asked_at)
         return len(answered)
+
+    def _forget(self, transaction: Transaction, answered: Iterable[Fetch], asked_at: float) -> None:
+        """Take requests, and all others of their objects that were read with them, out of the queue."""
+        read = [one for each in answered for one in self._queue[_object(each)]]
+        transaction.change("fetches", queries.FORGET_FETCHES, fetched=fetch_rows(read, asked_at))
 
     def _objects(self, waiting: Sequence[Fetch]) -> int:
         grants = {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
@@ -155,8 +164,7 @@ class Fetcher:
                 by_grant.setdefault(each.grant_id, []).append(each)
         if pointless:
             with self._lake.transaction() as transaction:
-                forgotten = fetch_rows(pointless, time.time())
-                transaction.change("fetches", queries.FORGET_FETCHES, fetched=forgotten)
+                self._forget(transaction, pointless, time.time())
         if not by_grant:
             return len(pointless)
         client = self._open()
@@ -258,8 +266,7 @@ class Fetcher:
         if scope is not None:
             gone = departures(transaction, scope, answers.left)
             answers.observations.setdefault("message", []).extend(gone)
-        done = fetch_rows(answers.answered, answers.asked_at)
-        transaction.change("fetches", queries.FORGET_FETCHES, fetched=done)
+        self._forget(transaction, answers.answered, answers.asked_at)
         for kind, observations in answers.observations.items():
             store_beside(transaction, kind, {grant_id: observations}, answers.asked_at)
         dead = [dead_letter_row(each, answers.asked_at, grant_id) for each in answers.dead]
@@ -285,12 +292,20 @@ def ask_message(grant: GrantClient, fetch: Fetch, *, imap: bool) -> tuple[Page, 
         return grant.message(identity, query_imap=True), None
 
 
-def _without_repeats(fetches: Sequence[Fetch]) -> list[Fetch]:
-    """Return one request for each object: the one that may conclude most, not before any other of it may."""
-    chosen: dict[tuple[str | None, ...], Fetch] = {}
-    for each in sorted(fetches, key=lambda each: (each.reason == MISSING, each.not_before)):
-        calendar = each.folder_id if each.object == EVENTS.kind else None
-        key = (each.object, each.grant_id, each.object_id, calendar)
-        not_before = max(each.not_before, chosen[key].not_before if key in chosen else 0)
-        chosen[key] = replace(each, not_before=not_before)
-    return list(chosen.values())
+def _object(fetch: Fetch) -> _Object:
+    # A message is asked for once, whatever the folder; an event of each calendar by itself.
+    calendar = fetch.folder_id if fetch.object == EVENTS.kind else None
+    return fetch.object, fetch.grant_id, fetch.object_id, calendar
+
+
+def _by_object(fetches: Iterable[Fetch]) -> dict[_Object, list[Fetch]]:
+    found: dict[_Object, list[Fetch]] = {}
+    for each in fetches:
+        found.setdefault(_object(each), []).append(each)
+    return found
+
+
+def _strictest(fetches: Sequence[Fetch]) -> Fetch:
+    """Return one request for all of an object: the one that may conclude most, not before any of them may."""
+    chosen = max(fetches, key=lambda each: (each.reason == MISSING, each.not_before))
+    return replace(chosen, not_before=max(each.not_before for each in fetches))

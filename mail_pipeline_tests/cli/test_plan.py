@@ -44,3 +44,10 @@ def test_what_is_done_shows_how_true_its_plan_was(cli: Callable[..., Cli], store
     assert row["pages"] <= row["took"]["pages"]
     assert "100%" in shown
     assert "Left: 0 mailboxes" in shown
+
+
+def test_a_grant_nobody_knows_is_named(cli: Callable[..., Cli], stored: Path):
+    result = cli(MAIL_PIPELINE_DATA=str(stored)).invoke("plan", "--grant", "nope", "--json")
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"] == "There is no mailbox of a grant nope"

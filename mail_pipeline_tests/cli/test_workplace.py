@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_many_that_enter_a_new_data_folder_at_once_all_get_in(project: Path) -> None:
+    enter = "from mail_pipeline.cli.workplace import find_workplace; input(); find_workplace().enter()"
+    entering = [
+        subprocess.Popen(
+            [sys.executable, "-c", enter], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for process in entering:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    errors = [process.communicate()[1] for process in entering]
+
+    assert [process.returncode for process in entering] == [0] * 4, errors
 
 
 def make_lake(data: Path) -> None:

@@ -7,8 +7,17 @@ import pytest
 from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, Limits, MailboxSpec, SimulatedClock
+from mail_pipeline.sync import fetching
 from mail_pipeline.sync.apply import apply
-from mail_pipeline.sync.fetches import DISPUTED, FOLDERS, MESSAGE, MISSING, Fetch, fetch_rows
+from mail_pipeline.sync.fetches import (
+    DISPUTED,
+    FOLDERS,
+    MESSAGE,
+    MISSING,
+    Fetch,
+    fetch_rows,
+    waiting_fetches,
+)
 from mail_pipeline.sync.fetching import Fetcher
 from mail_pipeline_tests.live.conftest import Near
 from mail_pipeline_tests.live.near import NearWorld
@@ -245,3 +254,28 @@ def test_requests_keep_to_every_limit(near: Near):
     assert world.wrong() == {}
     assert len(world.asked("message")) == 4 * 15
     assert [each.limited for each in world.simulator.requests if each.limited] == []
+
+
+def test_what_another_process_asks_for_after_the_queue_was_read_is_not_answered_by_less(
+    near: Near, monkeypatch: pytest.MonkeyPatch
+):
+    world = near(GOOGLE)
+    grant = world.grant_id("google")
+    gone = next(iter(world.simulator.truth(grant)))["id"]
+    world.simulator.postman.disorder = LOSE
+    world.simulator.provider.delete(grant, gone)
+    world.simulator.clock.advance(2)
+    at = int(world.simulator.clock.now())
+    queue(world, Fetch(MESSAGE, grant, gone, DISPUTED, not_before=at))
+
+    def read(lake: Lake) -> list[Fetch]:
+        found = waiting_fetches(lake)
+        monkeypatch.setattr(fetching, "waiting_fetches", waiting_fetches)
+        queue(world, Fetch(MESSAGE, grant, gone, MISSING, not_before=at))
+        return found
+
+    monkeypatch.setattr(fetching, "waiting_fetches", read)
+    world.apply()
+
+    assert world.wanted() == {}
+    assert (grant, gone) not in world.stored()

@@ -3,6 +3,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.upkeep import tidy
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.search.index import discard, index_path, opened
-from mail_pipeline.search.refresh import is_behind, refresh
+from mail_pipeline.search.refresh import Refreshed, erase, is_behind, refresh
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline_tests.search.letters import contents, letter, store
 
@@ -193,6 +194,27 @@ def test_a_lake_that_was_made_anew_is_not_taken_for_the_old_one(tmp_path: Path):
         found = connection.execute("SELECT count(*) FROM search('after')").fetchall()
         gone = connection.execute("SELECT count(*) FROM search('before')").fetchall()
     assert (found, gone) == ([(1,)], [(0,)])
+
+
+def test_an_index_is_not_erased_under_a_refresh(lake: Lake):
+    store(lake, [letter("a", "one", "first"), letter("b", "two", "second")])
+    erasing = threading.Thread(target=erase, args=(lake.data,))
+
+    def meanwhile(_: Refreshed) -> None:
+        if not erasing.ident:
+            erasing.start()
+            erasing.join(0.3)
+            assert index_path(lake.data).exists()
+
+    refresh(lake.data, meanwhile)
+    erasing.join()
+    assert not index_path(lake.data).exists()
+    assert refresh(lake.data).documents == 2
+
+
+def test_where_no_index_is_there_is_none_to_erase(tmp_path: Path):
+    erase(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_lake_no_index_is_made(tmp_path: Path):
