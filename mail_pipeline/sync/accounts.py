@@ -74,15 +74,14 @@ def refresh_grants(settings: Settings, *, client: NylasClient | None = None) -> 
         subsets = read_subsets(settings)
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[_Dead] = []
-        listed_at: dict[str | None, int] = {}
+        before = _stored_grants(lake)
         for page in client.grants():
-            listed_at.setdefault(None, page.observed_at)
             wanted = replace(page, records=[_wanted_of_grant(record, subsets) for record in page.records])
             rows = _read(wanted, lambda record: _grant(record, subsets), "grant", None, dead)
             listed |= {(None, row["id"]): row for row in rows}
         with lake.transaction() as transaction:
-            stored = {(None, row["id"]): row for row in lake.table(queries.ALL_GRANTS).to_pylist()}
-            comparison = _compare(stored, listed, dead, listed_at)
+            stored = _stored_grants(lake)
+            comparison = _compare(stored, listed, dead, _touched(before, stored))
             _write(transaction, "all_grants", ["id"], comparison.changed)
             _write_dead(lake, transaction, "grant", dead)
     return GrantsReport(
@@ -109,30 +108,26 @@ def refresh_folders(
         subsets = read_subsets(settings)
         grants = [row for row in lake.table(queries.ALL_GRANTS).to_pylist() if row["deleted_at"] is None]
         grants = [row for row in grants if row["status"] == "valid" and (only is None or row["id"] in only)]
+        before = _stored_folders(lake)
         with ThreadPoolExecutor(settings.workers, thread_name_prefix="folders") as pool:
             answers = list(pool.map(lambda grant: _folders(client, grant), grants))
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[_Dead] = []
         failed: dict[str, str] = {}
-        listed_at: dict[str | None, int] = {}
         for grant, answer in zip(grants, answers, strict=True):
             if isinstance(answer, str):
                 failed[grant["id"]] = answer
                 continue
             for page in answer:
-                listed_at.setdefault(grant["id"], page.observed_at)
                 rows = _read(page, lambda record, of=grant: _folder(record, of), "folder", grant["id"], dead)
                 listed |= {(row["grant_id"], row["id"]): row for row in rows}
         whole = {grant["id"] for grant in grants} - failed.keys()
         _mark_excluded(listed, {row["id"]: subsets.of(row["id"], row["provider"]) for row in grants})
         with lake.transaction() as transaction:
-            stored = {
-                (row["grant_id"], row["id"]): row
-                for row in lake.table(queries.ALL_FOLDERS).to_pylist()
-                if row["grant_id"] in whole
-            }
+            now = _stored_folders(lake)
+            stored = {key: row for key, row in now.items() if row["grant_id"] in whole}
             _name_partitions(stored, listed, {grant["id"] for grant in grants if grant["per_folder"]})
-            comparison = _compare(stored, listed, dead, listed_at)
+            comparison = _compare(stored, listed, dead, _touched(before, now))
             _write(transaction, "all_folders", ["grant_id", "id"], comparison.changed)
             _write_dead(lake, transaction, "folder", dead)
     return FoldersReport(
@@ -144,6 +139,23 @@ def refresh_folders(
         unreadable=len(dead),
         failed=failed,
     )
+
+
+def _stored_grants(lake: Lake) -> dict[Any, dict[str, Any]]:
+    return {(None, row["id"]): row for row in lake.table(queries.ALL_GRANTS).to_pylist()}
+
+
+def _stored_folders(lake: Lake) -> dict[Any, dict[str, Any]]:
+    return {(row["grant_id"], row["id"]): row for row in lake.table(queries.ALL_FOLDERS).to_pylist()}
+
+
+def _touched(before: Mapping[Any, dict[str, Any]], now: Mapping[Any, dict[str, Any]]) -> set[Any]:
+    """Return what another refresh has changed while a list was on its way: a notification may ask for one."""
+    return {
+        key
+        for key in before.keys() | now.keys()
+        if {**before.get(key, {}), "observed_at": None} != {**now.get(key, {}), "observed_at": None}
+    }
 
 
 def _folders(client: NylasClient, grant: dict[str, Any]) -> list[Page] | str:
@@ -224,32 +236,32 @@ def _compare(
     stored: Mapping[Any, dict[str, Any]],
     listed: Mapping[Any, dict[str, Any]],
     dead: Iterable[_Dead],
-    listed_at: Mapping[str | None, int],
+    touched: Collection[Any],
 ) -> _Comparison:
     """Compare by (grant, id); what may be among the records that could not be read has not vanished.
 
-    `listed_at` says when the list of each grant, or of all, began. A row that a later list has written since
-    stays as it is: a notification may have had the accounts listed while this list was on its way.
+    What was `touched` since the list was begun stays as it is: the list may be older.
     """
     unread = {(grant_id, letter.object_id) for grant_id, letter, _ in dead}
     now = int(time.time())
     result = _Comparison()
     for key, row in listed.items():
-        known = stored.get(key)
-        if known is not None and unix_seconds(known["observed_at"]) > row["observed_at"]:
+        if key in touched:
             continue
+        known = stored.get(key)
         gone = known is not None and known["deleted_at"] is not None
+        if known is not None:
+            row["observed_at"] = max(row["observed_at"], unix_seconds(known["observed_at"]))
         row["returned_at"] = now if gone else known and known["returned_at"]
         row["deleted_at"] = None
         result.new += known is None
         result.returned += gone
         result.changed.append(row)
     for key, row in stored.items():
-        at = listed_at[key[0]]
-        spared = key in unread or (key[0], None) in unread or unix_seconds(row["observed_at"]) > at
+        spared = key in touched or key in unread or (key[0], None) in unread
         if key not in listed and row["deleted_at"] is None and not spared:
             result.vanished += 1
-            result.changed.append({**row, "deleted_at": now, "observed_at": at})
+            result.changed.append({**row, "deleted_at": now})
     return result
 
 
