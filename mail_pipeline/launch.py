@@ -8,7 +8,6 @@ While a run goes on, Dagster redirects the process's standard output and error i
 draws progress meanwhile writes to a duplicate: `os.fdopen(os.dup(1), "w")`, made before.
 """
 
-import signal
 import threading
 import time
 import uuid
@@ -23,6 +22,7 @@ from mail_pipeline import jobs
 from mail_pipeline.config import BackfillConfig, MirrorConfig
 from mail_pipeline.definitions import defs
 from mail_pipeline.errors import MailPipelineError, StopRun
+from mail_pipeline.interrupts import interrupts_noticed, terminated_like_interrupted
 from mail_pipeline.ledger import read_ledger
 from mail_pipeline.partitions import (
     GRANT_PARTITIONS,
@@ -139,7 +139,7 @@ def run_backfill(
             ended.append(mailbox)
             tell(mailbox)
 
-    for run in _run_ranges(
+    for run, cancelled in _run_ranges(
         instance,
         "backfill",
         contiguous_ranges(registered, wanted, bridge=bridge),
@@ -148,7 +148,7 @@ def run_backfill(
         end=end,
     ):
         runs.append(run.run_id)
-        if run.status in _UNWANTED:
+        if cancelled:
             return BackfillOutcome(tuple(ended), tuple(runs), unknown, cancelled=True)
     return BackfillOutcome(tuple(ended), tuple(runs), unknown)
 
@@ -178,7 +178,7 @@ def run_mirror(
         tell(stream, grant)
 
     for stream in streams:
-        for run in _run_ranges(
+        for _, cancelled in _run_ranges(
             instance,
             jobs.LISTS[stream].name,
             contiguous_ranges(registered, wanted),
@@ -186,7 +186,7 @@ def run_mirror(
             tell=tell,
             end=end,
         ):
-            if run.status in _UNWANTED:
+            if cancelled:
                 return MirrorOutcome(tuple(ended), unknown, cancelled=True)
     return MirrorOutcome(tuple(ended), unknown)
 
@@ -240,15 +240,14 @@ class _Watched(MailPipelineResource):
         try:
             yield
         except dg.DagsterExecutionInterruptedError:
-            # Without a request to cancel Dagster would call the interrupt a failure, and all that had no time
-            # yet a failed one.
-            self._instance.report_run_canceling(_existing(self._instance, self._run_id))
+            _ask_to_cancel(self._instance, self._run_id)
             raise
 
 
 def _run_whole(instance: dg.DagsterInstance, job: str) -> None:
+    run, cancelled = _run(instance, job, str(uuid.uuid4()))
     # What stops such a run raises, so one without success was interrupted.
-    if _run(instance, job, str(uuid.uuid4())).status != dg.DagsterRunStatus.SUCCESS:
+    if cancelled or run.status != dg.DagsterRunStatus.SUCCESS:
         raise KeyboardInterrupt
 
 
@@ -260,8 +259,8 @@ def _run_ranges(
     *,
     tell: _Tell,
     end: _Tell,
-) -> Iterator[dg.DagsterRun]:
-    """Run a job for each range of partitions, one after the other, and yield each run when it is over."""
+) -> Iterator[tuple[dg.DagsterRun, bool]]:
+    """Run a job for each range of partitions, one after the other; yield what `_run` returns of each."""
     for neighbours in ranges:
         run_id = str(uuid.uuid4())
         watched = _Watched(instance, run_id, tell=tell, end=end)
@@ -276,10 +275,35 @@ def _run(
     mail_pipeline: MailPipelineResource | None = None,
     tags: Mapping[str, str] | None = None,
     config: Mapping[str, object] | None = None,
-) -> dg.DagsterRun:
-    """Run a job to its end, whatever that is; raise only what stopped all of it."""
+) -> tuple[dg.DagsterRun, bool]:
+    """Run a job to its end, whatever that is; raise only what stopped all of it.
+
+    Return the run, and whether somebody wanted it to end.
+    """
+    with interrupts_noticed(partial(_ask_to_cancel, instance, run_id)) as interrupted:
+        _execute(instance, job, run_id, interrupted, mail_pipeline, tags, config)
+    run = _existing(instance, run_id)
+    return run, interrupted.is_set() or run.status in _UNWANTED
+
+
+def _ask_to_cancel(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Have Dagster call the end of a run a cancellation: else all that had no time yet has failed."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished and run.status not in _UNWANTED:
+        instance.report_run_canceling(run)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    job: str,
+    run_id: str,
+    interrupted: threading.Event,
+    mail_pipeline: MailPipelineResource | None,
+    tags: Mapping[str, str] | None,
+    config: Mapping[str, object] | None,
+) -> None:
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 run_id=run_id,
@@ -292,12 +316,20 @@ def _run(
         if isinstance(failure.__cause__, MailPipelineError):
             raise failure.__cause__ from None
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-        run = instance.get_run_by_id(run_id)
-        if run is None:
-            raise KeyboardInterrupt from None
-        if not run.is_finished:
-            instance.report_run_canceled(run)
-    return _existing(instance, run_id)
+        _end(instance, run_id)
+    except RuntimeError:
+        # DuckDB's word for an interrupt of its query.
+        if not interrupted.is_set():
+            raise
+        _end(instance, run_id)
+
+
+def _end(instance: dg.DagsterInstance, run_id: str) -> None:
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        raise KeyboardInterrupt
+    if not run.is_finished:
+        instance.report_run_canceled(run)
 
 
 def _existing(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
@@ -305,16 +337,3 @@ def _existing(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
     if run is None:
         raise StopRun(f"The run {run_id} was deleted while it went on", next_step="Start the command again.")
     return run
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does, for the sake of service managers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -80,12 +80,11 @@ class _Commands(click.Group):
         except BrokenPipeError:
             raise
         except KeyboardInterrupt:
-            raise Failure(
-                "Interrupted",
-                "Start it again: it goes on from what is stored.",
-                as_json=AS_JSON in ctx.meta,
-            ) from None
+            raise _interrupted(ctx) from None
         except Exception as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                # DuckDB says that its query was interrupted.
+                raise _interrupted(ctx) from None
             _trace(ctx)
             # Its text may hold a value from somebody's mail.
             kind = type(error)
@@ -94,6 +93,11 @@ class _Commands(click.Group):
                 "Run it again with --debug to see where, and please report it.",
                 as_json=AS_JSON in ctx.meta,
             ) from None
+
+
+def _interrupted(ctx: click.Context) -> Failure:
+    next_step = "Start it again: it goes on from what is stored."
+    return Failure("Interrupted", next_step, as_json=AS_JSON in ctx.meta)
 
 
 def _trace(ctx: click.Context) -> None:

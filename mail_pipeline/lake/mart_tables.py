@@ -269,7 +269,7 @@ _WAITING = columns(
 
 _AWAITING = """
 SELECT grant_id, thread_id, subject, correspondent, waiting_since,
-    date_diff('day', waiting_since, now()) AS days, messages
+    date_sub('day', waiting_since, now()) AS days, messages
 FROM thread_stats WHERE awaiting = '{side}'
 """
 

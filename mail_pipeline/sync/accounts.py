@@ -12,7 +12,7 @@ from mail_pipeline.lake import queries
 from mail_pipeline.lake.rows import arrow_table, table_of, unix_seconds
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.nylas import NylasClient, Page
+from mail_pipeline.nylas import CursorRejected, NylasClient, Page
 from mail_pipeline.settings import Settings
 from mail_pipeline.subset import Subset, Subsets, read_subsets
 from mail_pipeline.subset.folders import Standing
@@ -163,7 +163,7 @@ def _folders(client: NylasClient, grant: dict[str, Any]) -> list[Page] | str:
     try:
         with client.grant(grant["id"], grant["provider"]) as mailbox:
             return list(mailbox.folders())
-    except (SkipMailbox, RetryLater) as error:
+    except (SkipMailbox, RetryLater, CursorRejected) as error:
         return str(error)
 
 

@@ -17,9 +17,11 @@ from mail_pipeline.nylas import (
     Cancelled,
     GrantClient,
     MalformedPage,
+    NotAllowed,
     NotFound,
     NylasClient,
     Page,
+    ProviderUnavailable,
     Unsupported,
 )
 from mail_pipeline.settings import Settings
@@ -47,6 +49,8 @@ _MARGIN = 0.1
 """Seconds. An answer's age is told a little too early, and it must not fall back into the second before."""
 _PER_ROUND = 50
 """Messages of one grant asked for before notifications get another turn."""
+_PATIENCE = 30.0
+_REFUSED_IN_A_ROW = 3
 _TRIES = 3
 """Of one request whose answer has to be newer than it is."""
 _Object = tuple[str | None, ...]
@@ -88,6 +92,7 @@ class Fetcher:
         self._own = ExitStack()
         self._client = client
         self._out_of_reach: set[str | None] = set()
+        self._put_off: set[_Object] = set()
         self._queue: dict[_Object, list[Fetch]] = {}
 
     def __enter__(self) -> "Fetcher":
@@ -101,7 +106,8 @@ class Fetcher:
     def work(self) -> tuple[int, int]:
         """Ask for some of what waits; return how many requests were answered and how many are left.
 
-        A grant that is out of reach is not tried again by this object. Raises StopRun for a wrong key.
+        A grant that is out of reach, or an object that its grant refuses, is not tried again by this object.
+        Raises StopRun for a wrong key.
         """
         self._queue = _by_object(waiting_fetches(self._lake))
         waiting = list(map(_strictest, self._queue.values()))
@@ -160,7 +166,8 @@ class Fetcher:
                 if known is None or known["gone"]:
                     pointless.append(each)
                 continue
-            if each.grant_id is not None and each.grant_id not in self._out_of_reach:
+            reached = each.grant_id not in self._out_of_reach and _object(each) not in self._put_off
+            if each.grant_id is not None and reached:
                 by_grant.setdefault(each.grant_id, []).append(each)
         if pointless:
             with self._lake.transaction() as transaction:
@@ -183,19 +190,31 @@ class Fetcher:
 
     def _open(self) -> NylasClient:
         if self._client is None:
-            self._client = self._own.enter_context(open_client(self._settings))
+            # Whoever waits here keeps the mail of all others from being applied; the queue loses nothing.
+            patience = min(self._settings.patience, _PATIENCE)
+            self._client = self._own.enter_context(open_client(replace(self._settings, patience=patience)))
         return self._client
 
     def _ask(self, client: NylasClient, known: dict[str, Any], waiting: Sequence[Fetch]) -> _Answers:
         grant_id = known["id"]
         answers = _Answers(time.time())
+        refused = 0
         try:
             with client.grant(grant_id, known["provider"]) as grant:
                 for each in waiting[:_PER_ROUND]:
-                    for left in reversed(range(_TRIES)):
-                        client.wait_until(each.not_before + _MARGIN)
-                        if self._ask_one(grant, each, answers, imap=known["per_folder"], last=not left):
-                            break
+                    try:
+                        for left in reversed(range(_TRIES)):
+                            client.wait_until(each.not_before + _MARGIN)
+                            if self._ask_one(grant, each, answers, imap=known["per_folder"], last=not left):
+                                break
+                        refused = 0
+                    except (NotAllowed, ProviderUnavailable) as error:
+                        # It may be the one object: those behind it must not wait for it.
+                        self._put_off.add(_object(each))
+                        refused += 1
+                        if refused == _REFUSED_IN_A_ROW:
+                            raise
+                        _log.warning("A %s of grant %s is put off: %s", each.object, grant_id, error.message)
         except StopRun as error:
             answers.stop = error
         except MailPipelineError as error:
@@ -243,7 +262,7 @@ class Fetcher:
             yield page, stream.read_records(page, fetch.folder_id or "")
         else:
             for calendar in self._lake.column(queries.GRANT_CALENDAR_IDS, [fetch.grant_id]):
-                with suppress(NotFound):
+                with suppress(NotFound, NotAllowed, Unsupported):
                     page = stream.one(grant, identity, calendar)
                     yield page, stream.read_records(page, calendar)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mail_pipeline.errors import MailPipelineError, RetryLater, SkipMailbox
-from mail_pipeline.nylas import CursorRejected, GrantClient, Page
+from mail_pipeline.nylas import CursorRejected, GrantClient, Page, Unsupported
 from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, LISTING, PAUSED, SKIPPED, Checkpoint
 from mail_pipeline.sync.committer import Committer, Write
 from mail_pipeline.sync.merge import Observation
@@ -73,11 +73,13 @@ class Listing:
         """Store that the slice is paused, failed or skipped, and why; what was stored before stays."""
         self.settle()
         state = PAUSED if isinstance(error, RetryLater) else FAILED
-        if self._stream.not_offered(self._grant, self.part, error):
+        position = self._begin()
+        # What has shown something is there, and not yet listed to its end.
+        shown = position is not None and not position.restart
+        if not shown and self._stream.not_offered(self._grant, self.part, error):
             state = SKIPPED
         self._committer.begin(self.checkpoint, self._stream)
         wait = error.retry_after if isinstance(error, RetryLater) else None
-        position = self._begin()
         self._submit(
             Write(
                 self.part.partition_key,
@@ -114,14 +116,17 @@ class Listing:
         while position is not None and self._pages_left != 0:
             try:
                 page = self._stream.page(self._grant, self.part, position, self._options.page_size)
-            except CursorRejected as error:
+            except (CursorRejected, Unsupported) as error:
+                # Nobody says how each provider refuses a cursor; without one the answer means what it says.
+                if position.cursor is None and isinstance(error, Unsupported):
+                    raise
                 position = self._without_cursor(position, error)
                 continue
             position = self._store(position, page)
             if self._pages_left is not None:
                 self._pages_left -= 1
 
-    def _without_cursor(self, position: Position, error: CursorRejected) -> Position:
+    def _without_cursor(self, position: Position, error: MailPipelineError) -> Position:
         """Go on by time where a cursor is not accepted any more: what is listed twice is merged."""
         before = position.before
         if self._stream.newest_first and position.oldest is not None:

@@ -28,6 +28,8 @@ SUFFIXES = frozenset({TRUNCATED, TRANSFORMED, CLEANED, METADATA})
 """What may follow a trigger, in any combination and order (reference: nylas-api 6.6)."""
 
 _CLEANED_FIELDS = frozenset({"body", "cleaning_status", "cleaning_error"})
+_NO_METADATA = frozenset({"body", "snippet", "attachments"})
+"""What the scope without content does not show (reference: nylas-api 6.6)."""
 _TOO_DEEP = "body: expected JSON, got one nested too deeply"
 
 
@@ -116,8 +118,12 @@ def read_change(notification: Notification) -> Observation:
     if TRUNCATED in notification.suffixes:
         record = {name: value for name, value in record.items() if name != "body"}
     if METADATA in notification.suffixes:
-        # A scope without content; what it leaves out may come as null or empty.
-        record = {name: value for name, value in record.items() if value or name in {"unread", "starred"}}
+        # What it leaves out may come as null or empty.
+        record = {
+            name: value
+            for name, value in record.items()
+            if value is not None and (value or name not in _NO_METADATA)
+        }
     return read_message(record, at=notification.occurred_at)
 
 

@@ -20,6 +20,8 @@ from mail_pipeline.nylas import (
     Cancelled,
     GrantClient,
     GrantRejected,
+    NoAnswer,
+    NotAllowed,
     NylasClient,
     ProviderUnavailable,
     Throttled,
@@ -41,6 +43,8 @@ _log = logging.getLogger(__name__)
 
 _NEWS_SECONDS = 1.0
 _LEASE_SECONDS = 1.0
+_REFUSED_IN_A_ROW = 3
+"""Slices; then the grant's others are not tried."""
 
 
 @contextmanager
@@ -219,6 +223,7 @@ class Pool:
         stale = [] if first else [task.part.partition_key for task in work.tasks]
         standing = newest_checkpoints(self.lake, stale)
         ended: MailPipelineError | None = None
+        refused = 0
         while work.tasks:
             task = work.tasks[0]
             key = task.part.partition_key
@@ -236,7 +241,10 @@ class Pool:
             )
             with self._mutex:
                 self._at_work[key] = task
-            ended = _list(task.listing, ended)
+            refusal = _list(task.listing, ended)
+            refused = 0 if refusal is None else refused + 1
+            if refusal is not None and (_of_the_grant(refusal) or refused == _REFUSED_IN_A_ROW):
+                ended = refusal
             with self._mutex:
                 del self._at_work[key]
             work.tasks.pop(0)
@@ -271,7 +279,7 @@ class Pool:
 
 
 def _list(listing: Listing, ended: MailPipelineError | None) -> MailPipelineError | None:
-    """List a slice, or stop it at once where its grant has `ended`; return what ends the grant."""
+    """List a slice, or stop it at once where its grant has `ended`; return what may end the grant."""
     if not listing.finished:
         try:
             if ended is not None:
@@ -294,6 +302,11 @@ def _list(listing: Listing, ended: MailPipelineError | None) -> MailPipelineErro
                 )
             )
     return ended
+
+
+def _of_the_grant(error: MailPipelineError) -> bool:
+    """Tell whether an error is none of one slice alone, such as a folder that the provider chokes on."""
+    return isinstance(error, NoAnswer) or not isinstance(error, (NotAllowed, ProviderUnavailable))
 
 
 def _version(checkpoint: Checkpoint) -> int:

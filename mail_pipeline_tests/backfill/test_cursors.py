@@ -29,6 +29,7 @@ from mail_pipeline_tests.backfill.door import Door
 from mail_pipeline_tests.backfill.history import assert_snapshots_agree, assert_steps_are_legal
 from mail_pipeline_tests.backfill.world import Identity, Mail, World, differences, world
 
+FORBIDDEN = {"error": {"type": "api.provider_error", "message": "Forbidden here"}}
 SENT = {"INBOX.Sent", "SENT"}
 HOUR = 3600
 
@@ -214,6 +215,37 @@ def test_a_resync_that_fails_at_once_keeps_everything_and_the_next_run_does_all_
         assert {each.state for each in after.backfill(keys).values()} == {"complete"}
         assert differences(after.stored(), later_mail(after, first)) == {}
         assert {row["pass"] for row in after.ledger().values()} == {2}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(504, "paused"), (403, "failed")], ids=["chokes", "not allowed"]
+)
+def test_a_folder_that_the_provider_refuses_keeps_none_behind_it_from_being_listed(
+    serve: Serve, status: int, state: str
+) -> None:
+    choking = simulator(providers=["imap"], messages=30)
+    door = Door(choking)
+    world = serve(choking)
+    keys = world.register()
+    refused = next(key for key in keys if world.ledger()[key]["folder_id"])
+    folder = world.ledger()[refused]["folder_id"]
+    door.refuse(lambda asked: asked.operation == "messages" and asked.folder_id == folder, status, FORBIDDEN)
+    ended = world.backfill(keys, settings=world.settings(patience=0.5))
+
+    assert {key for key, each in ended.items() if each.state != "complete"} == {refused}
+    assert ended[refused].state == state
+
+
+def test_a_grant_whose_folders_are_refused_one_after_the_other_is_left_alone(serve: Serve) -> None:
+    closed = simulator(providers=["imap"], messages=30)
+    door = Door(closed)
+    world = serve(closed)
+    keys = world.register()
+    door.refuse(lambda asked: asked.operation == "messages", 403, FORBIDDEN)
+    ended = world.backfill(keys)
+
+    assert {each.state for each in ended.values()} == {"failed"}
+    assert door.arrived("messages") == 3 < len(keys)
 
 
 def test_bodies_that_the_list_leaves_out_are_fetched_one_by_one(serve: Serve) -> None:

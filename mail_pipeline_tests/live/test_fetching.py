@@ -207,6 +207,8 @@ def test_a_message_asked_for_twice_over_is_asked_once_for_the_reason_that_conclu
     grant = world.grant_id("google")
     gone = next(iter(world.simulator.truth(grant)))["id"]
     world.simulator.provider.delete(grant, gone)
+    # So that the moment is after the backfill.
+    world.simulator.clock.advance(20)
     moment = int(world.simulator.clock.now()) - 10
     reasons = [DISPUTED, MISSING][:: -1 if later else 1]
     queue(
@@ -279,3 +281,20 @@ def test_what_another_process_asks_for_after_the_queue_was_read_is_not_answered_
 
     assert world.wanted() == {}
     assert (grant, gone) not in world.stored()
+
+
+def test_a_message_that_is_refused_keeps_none_behind_it_waiting(near: Near):
+    world = near(GOOGLE, door=True)
+    assert world.door is not None
+    world.follow()
+    lost_mail(world, world.grant_id("google"), 5)
+    answer = {"error": {"type": "api.provider_error", "message": "Forbidden here"}}
+    world.door.refuse(lambda asked: asked.operation == "message" and asked.number == 1, 403, answer)
+    world.simulator.postman.drain()
+    world.simulator.clock.advance(5)
+
+    report = world.apply()
+    assert (report.fetched, report.waiting) == (4, 1)
+    assert world.door.arrived("message") == 5
+    assert world.settle().waiting == 0
+    assert world.wrong() == {}

@@ -104,6 +104,13 @@ def test_metadata_without_content_does_not_empty_what_is_known() -> None:
     assert (found.fields["unread"], found.fields["starred"]) == (False, False)
 
 
+def test_metadata_tells_that_a_message_left_all_folders() -> None:
+    found = said("message.updated.metadata", folders=[], cc=None)
+
+    assert found.fields["folders"] == []
+    assert "cc" not in found.fields
+
+
 def test_an_update_carries_what_it_carries() -> None:
     part = {name: value for name, value in whole("m").items() if name in PARTIAL}
     found = read_change(read(envelope("message.updated", NOW, part, unread=False)))

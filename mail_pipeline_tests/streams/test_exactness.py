@@ -21,7 +21,7 @@ from mail_pipeline.simulator import (
 )
 from mail_pipeline.simulator.faults import SPOILED_FIELDS, SURROGATE
 from mail_pipeline_tests.backfill.conftest import Serve
-from mail_pipeline_tests.backfill.door import Door
+from mail_pipeline_tests.backfill.door import Asked, Door
 from mail_pipeline_tests.backfill.test_exactness import DELIVERED, NAMELESS
 from mail_pipeline_tests.backfill.world import World
 from mail_pipeline_tests.deep import deep
@@ -220,6 +220,29 @@ def test_a_grant_that_expires_in_the_middle_goes_on_where_it_stopped(serve: Serv
         ]
         assert len(pages) == len(set(pages))
         assert any(entry.operation == stream for entry in world.simulator.requests[stopped:])
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_list_that_is_refused_half_way_is_not_taken_for_all_there_is(serve: Serve, times: int) -> None:
+    simulator = Simulator(fleet(6, ("google",)), limits=Limits.off(), irregular=0.0)
+    door = Door(simulator)
+    world = serve(simulator)
+    world.register()
+    refused: list[str | None] = []
+
+    def half_way(asked: Asked) -> bool:
+        if asked.operation != "contacts" or asked.page_token is None or len(refused) >= times:
+            return False
+        refused.append(asked.page_token)
+        return True
+
+    door.refuse(half_way, 400, {"error": {"type": "invalid_request_error", "message": "Bad request"}})
+    ended = mirror_all(world, "contacts", page_size=2)
+    assert refused
+    assert {each.state for each in ended.values()} == {"complete" if times == 1 else "failed"}
+    refused += ["enough"] * 99
+    mirror_all(world, "contacts", page_size=2)
+    assert stored(world, "contacts").keys() == served(world, "contacts").keys()
 
 
 def test_what_the_owner_has_not_allowed_is_skipped_with_the_reason_and_the_rest_goes_on(serve: Serve) -> None:

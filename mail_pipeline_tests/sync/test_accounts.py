@@ -291,6 +291,18 @@ def grant(identity: Any, **fields: Any) -> dict[str, Any]:
     return {"id": identity, "provider": "imap", "grant_status": "valid", "created_at": 1, **fields}
 
 
+def test_folders_whose_cursor_is_not_accepted_fail_their_grant_alone(serve: Serve) -> None:
+    faults = Faults([FaultRule(Fault.CURSOR_EXPIRED, "folders", times=None)])
+    simulator, accounts = serve(
+        MailboxSpec("google", messages=1, user_folders=300), "microsoft", faults=faults
+    )
+    google, _ = grant_ids(simulator)
+    _, folders = accounts.refresh()
+
+    assert folders.failed.keys() == {google}
+    assert folders.folders > 0
+
+
 def test_a_grant_that_cannot_be_read_is_kept_raw_once_without_its_secrets(
     scripted: tuple[Script, Accounts],
 ) -> None:
