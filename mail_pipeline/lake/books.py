@@ -41,6 +41,7 @@ CHECKPOINT_COLUMNS = columns(
     ("planned_seconds", "BIGINT", "Seconds expected then, at the pace it is allowed."),
     ("subset", "VARCHAR", "What was left out of all that is listed, as JSON; null for nothing."),
     ("adding", "VARCHAR", "What the pass in progress adds to that, as JSON; null where it lists everything."),
+    ("reached", "TIMESTAMPTZ", "Date from which the list goes on where its cursor is not accepted."),
 )
 
 BOOKS = (

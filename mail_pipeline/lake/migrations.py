@@ -57,6 +57,7 @@ STEPS: Mapping[int, Sequence[str | Change]] = {
         *(line for name in _LIVE for line in schema.TABLES[name].ddl()),
     ),
     3: (*_STREAMS, *_ATTACHMENT_FILES, *_SUBSETS, *_MARTS, _CANONICAL),
+    4: ("ALTER TABLE checkpoints ADD COLUMN reached TIMESTAMPTZ",),
 }
 """For each version after the first, the statements that lead to it from the one before."""
 

@@ -9,7 +9,7 @@ from mail_pipeline.lake.mart_tables import MART_TABLES, MART_VIEWS
 from mail_pipeline.lake.stream_tables import STREAM_TABLES, STREAM_VIEWS
 from mail_pipeline.lake.table import GRANT_ID, MESSAGE_ID, OBSERVED_AT, Column, Table, columns
 
-VERSION = 3
+VERSION = 4
 """Schema version this code writes; a lake of a newer one is refused."""
 
 

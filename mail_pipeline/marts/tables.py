@@ -198,7 +198,7 @@ WITH {_SAID}, waiting AS (
         arg_max(is_newsletter, (date, message_id)) AS is_newsletter
     FROM said GROUP BY ALL
 ), counted AS (
-    SELECT grant_id, thread_id, arg_min(subject, (date, message_id)) AS subject, count(*) AS messages,
+    SELECT grant_id, thread_id, arg_min_null(subject, (date, message_id)) AS subject, count(*) AS messages,
         count(*) FILTER (direction = 'received') AS received, count(*) FILTER (direction = 'sent') AS sent,
         count(DISTINCT sender) AS senders, min(date) AS first_at, max(date) AS last_at,
         bool_or(direction = 'sent' AND recipients > to_us::INTEGER) AS asked,

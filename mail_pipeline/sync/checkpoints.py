@@ -61,6 +61,7 @@ class Checkpoint:
     planned_seconds: int | None = None
     subset: str | None = None
     adding: str | None = None
+    reached: int | None = None
 
     @property
     def planned(self) -> Plan | None:

@@ -129,8 +129,8 @@ class Listing:
     def _without_cursor(self, position: Position, error: MailPipelineError) -> Position:
         """Go on by time where a cursor is not accepted any more: what is listed twice is merged."""
         before = position.before
-        if self._stream.newest_first and position.oldest is not None:
-            before = position.oldest + 1
+        if self._stream.newest_first and position.reached is not None:
+            before = position.reached + 1
         if before == position.before:
             if position.cursor is None or self._relisted:
                 raise SkipMailbox(error.message, next_step=error.next_step) from error
@@ -157,6 +157,7 @@ class Listing:
             pass_started=position.pass_started or (page.observed_at if position.restart else None),
             oldest=min((*dates, *_known(position.oldest))) if dates else position.oldest,
             newest=max((*dates, *_known(position.newest))) if dates else position.newest,
+            reached=_reached(dates) if dates else position.reached,
         )
         following = self._following(position, page.next_cursor)
         growth = self._spent()
@@ -198,6 +199,7 @@ class Listing:
             "cursor": None if following is None else following.cursor,
             "listed_before": None if following is None else following.before,
             "oldest": position.oldest if following is None else following.oldest,
+            "reached": None if following is None else following.reached,
             "subset": position.goal if following is None else following.subset,
             "adding": None if following is None else following.adding,
             "first_fetch": self.checkpoint.first_fetch or now,
@@ -247,6 +249,14 @@ class Listing:
         if self._last is not None:
             # A future wakes who waits for it before it calls back.
             self.checkpoint = self._last.result()
+
+
+def _reached(dates: list[int]) -> int:
+    """Return how far back a page has got that comes newest first, whatever a few of its dates may say.
+
+    A tenth of it may be dated too early, and is listed twice where the list goes on from there.
+    """
+    return sorted(dates)[len(dates) // 10]
 
 
 def _planned(plan: Plan | None) -> dict[str, int | None]:

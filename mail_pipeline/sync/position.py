@@ -47,6 +47,8 @@ class Position:
     """Upper bound of what is listed; a cursor belongs to it."""
     oldest: int | None = None
     newest: int | None = None
+    reached: int | None = None
+    """Date from which a list that comes newest first goes on without its cursor."""
     restart: bool = False
     """The next page is the first of a pass, so the counts of the pass begin anew."""
     subset: str | None = None
@@ -69,6 +71,7 @@ class Position:
             "listed_before": self.before,
             "oldest": self.oldest,
             "newest": self.newest,
+            "reached": self.reached,
             "since": self.since,
             "pass_started": self.pass_started,
             "subset": self.subset,
@@ -146,12 +149,13 @@ def _gone_on(known: Checkpoint, since: int | None, by_time: bool, wanted: str | 
         before=known.listed_before,
         oldest=known.oldest,
         newest=known.newest,
+        reached=known.oldest if known.reached is None else known.reached,
         restart=known.pages == 0,
         subset=known.subset,
         adding=known.adding,
         goal=wanted,
     )
-    before = position.before if known.oldest is None or not by_time else known.oldest + 1
+    before = position.before if position.reached is None or not by_time else position.reached + 1
     if known.adding is None and known.subset != wanted:
         # Less is wanted than when it was begun.
         position = replace(position, cursor=None, before=before, subset=wanted)

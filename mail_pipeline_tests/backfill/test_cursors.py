@@ -25,7 +25,7 @@ from mail_pipeline.simulator.rhythm import DAY
 from mail_pipeline.sync.backfill import BackfillOptions, backfill
 from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
 from mail_pipeline_tests.backfill.conftest import Serve
-from mail_pipeline_tests.backfill.door import Door
+from mail_pipeline_tests.backfill.door import Asked, Door
 from mail_pipeline_tests.backfill.history import assert_snapshots_agree, assert_steps_are_legal
 from mail_pipeline_tests.backfill.world import Identity, Mail, World, differences, world
 
@@ -58,6 +58,38 @@ def test_lists_go_on_by_time_where_a_cursor_is_never_accepted(serve: Serve) -> N
     # Each page lists again what shares its edge's second; EWS filters by the day.
     assert sum(each.ids_seen for each in ended.values() if each.provider == "google") < 100 + 20
     assert_steps_are_legal(world)
+
+
+@pytest.mark.parametrize("in_one_run", [True, False])
+@pytest.mark.parametrize("odd", [1_000, 4_000_000_000])
+def test_a_date_out_of_order_hides_nothing_where_a_list_goes_on_by_time(
+    serve: Serve, odd: int, in_one_run: bool
+) -> None:
+    dated = simulator(providers=["google"], messages=200)
+    door = Door(dated)
+
+    def oddly(answer: dict[str, Any]) -> None:
+        answer["data"][3]["date"] = odd
+
+    refused: list[str] = []
+
+    def once(asked: Asked) -> bool:
+        if asked.operation != "messages" or asked.page_token is None or refused:
+            return False
+        refused.append(asked.page_token)
+        return True
+
+    door.edit(lambda asked: asked.operation == "messages" and asked.number == 1, oddly)
+    door.refuse(once, 400, {"error": {"type": "invalid_request_error", "message": "page_token expired"}})
+    world = serve(dated)
+    keys = world.register()
+    if not in_one_run:
+        world.backfill(keys, page_size=50, max_pages=1)
+    ended = world.backfill(keys, page_size=50)
+
+    assert refused
+    assert {each.state for each in ended.values()} == {"complete"}
+    assert world.stored().keys() == world.served().keys()
 
 
 def test_a_cursor_given_twice_is_an_error_and_once_mended_the_list_goes_on_from_there(serve: Serve) -> None:
@@ -150,7 +182,8 @@ def test_a_list_that_is_asked_for_less_on_its_way_stops_there_and_can_be_taken_u
     (ended,) = world.backfill([key], page_size=20).values()
     assert ended.state == "complete"
     assert differences(world.stored(), served) == {}
-    assert sum(each.count for each in world.simulator.requests if each.operation == "messages") <= 100 + 2
+    # A tenth of the page where the list went on by time, and what shares the second of its edges.
+    assert sum(each.count for each in world.simulator.requests if each.operation == "messages") <= 102 + 2
 
 
 def test_a_stop_before_the_first_older_page_costs_no_page_again(serve: Serve) -> None:

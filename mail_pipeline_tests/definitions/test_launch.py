@@ -14,6 +14,7 @@ import pytest
 from mail_pipeline import connect
 from mail_pipeline.dagster_home import prepare_dagster_home
 from mail_pipeline.errors import StopRun
+from mail_pipeline.events import MailboxEvents
 from mail_pipeline.launch import BackfillOutcome, check_tables, refresh_accounts, run_backfill
 from mail_pipeline.simulator import MailboxSpec
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
@@ -163,6 +164,32 @@ def canceled_by(instance: dg.DagsterInstance, act: Callable[[], None]) -> Backfi
     assert run.status == dg.DagsterRunStatus.CANCELED
     assert states(instance) == dict.fromkeys(keys_of(instance))
     return outcome
+
+
+@pytest.mark.parametrize("where", ["ended", "raise_failures"])
+def test_an_interrupt_between_two_mailboxes_cancels_the_run_and_begins_no_other(
+    backfilled, monkeypatch, where
+):
+    instance = backfilled.instance
+    struck: list[str] = []
+    within = getattr(MailboxEvents, where)
+
+    def interrupted(self: MailboxEvents, *arguments: object) -> object:
+        if not struck:
+            struck.append(where)
+            signal.raise_signal(signal.SIGINT)
+        return within(self, *arguments)
+
+    monkeypatch.setattr(MailboxEvents, where, interrupted)
+    before = {run.run_id for run in instance.get_runs()}
+    known = states(instance)
+    outcome = run_backfill(backfilled.keys[:3], instance=instance)
+
+    assert struck
+    assert states(instance) == known
+    assert (outcome.cancelled, outcome.succeeded) == (True, False)
+    [run] = [run for run in instance.get_runs() if run.run_id not in before]
+    assert run.status == dg.DagsterRunStatus.CANCELED
 
 
 def canceling(instance: dg.DagsterInstance) -> None:

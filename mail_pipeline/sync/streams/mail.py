@@ -84,7 +84,9 @@ class MessageStream(Stream):
         steps = read_steps(position.adding)[1:]
         if not steps:
             return None
-        return replace(position, before=None, oldest=None, newest=None, adding=steps_text(steps))
+        return replace(
+            position, before=None, oldest=None, newest=None, reached=None, adding=steps_text(steps)
+        )
 
     def dates(self, observations: Iterable[Observation]) -> list[int]:
         """Return the dates of messages."""
