@@ -248,7 +248,7 @@ BOOKS = (
                 "Version of the rules, and settings they depend on; else all is redone.",
             ),
             ("roles", "VARCHAR", "Digest of the account's folders that have a role."),
-            ("refreshed_at", "TIMESTAMPTZ", "When that was."),
+            ("refreshed_at", "TIMESTAMPTZ", "When that was, before anything was read."),
         ),
     ),
 )

@@ -138,9 +138,12 @@ WITH swept AS (
         CASE WHEN m.state = 'complete' AND m.subscribed THEN told.at END
     ) AS word
     FROM mailboxes m CROSS JOIN told LEFT JOIN swept USING (grant_id) WHERE m.active
+), written AS (
+    SELECT grant_id, max(snapshot_id) AS newest FROM all_messages GROUP BY grant_id
 ), counted AS (
-    SELECT w.refreshed_at FROM (SELECT DISTINCT grant_id FROM mail WHERE messages > 0)
-    LEFT JOIN mart_watermarks w USING (grant_id)
+    SELECT CASE WHEN written.newest <= w.snapshot_id THEN now() ELSE w.refreshed_at END AS counted_at
+    FROM (SELECT DISTINCT grant_id FROM mail WHERE messages > 0)
+    LEFT JOIN mart_watermarks w USING (grant_id) LEFT JOIN written USING (grant_id)
 ), lists AS (
     SELECT state FROM stream_ledger SEMI JOIN grants ON grants.id = stream_ledger.grant_id
     WHERE state <> 'skipped'
@@ -149,9 +152,10 @@ SELECT (SELECT min(word) FROM mail), (SELECT count(*) FROM mail),
     (SELECT count(*) FROM mail WHERE state = 'complete'),
     (SELECT count(*) FROM gaps WHERE repaired_at IS NULL),
     (SELECT count(*) FROM lists), (SELECT count(*) FROM lists WHERE state = 'complete'),
-    (SELECT CASE WHEN count(*) = count(refreshed_at) THEN min(refreshed_at) END FROM counted)
+    (SELECT CASE WHEN count(*) = count(counted_at) THEN min(counted_at) END FROM counted)
 """
 """The newest word on the stalest mailbox; mailboxes, complete ones; open gaps; lists, complete ones.
 
-At last up to when the marts have counted every account that has mail; null where one was never counted.
+At last up to when the marts have counted every account that has mail; null where one was never counted. One
+of which nothing was written since is counted up to now.
 """

@@ -6,7 +6,7 @@ each row's snapshot; a rewrite of a file gives its rows a newer one, so they are
 leaves no row, as an erased grant, shows in the count of those that are left.
 """
 
-SNAPSHOT = "SELECT max(snapshot_id) FROM ducklake_snapshots('lake')"
+SNAPSHOT = "SELECT max(snapshot_id), now() FROM ducklake_snapshots('lake')"
 
 GRANTS = "SELECT id, email, extra FROM all_grants"
 
@@ -86,7 +86,7 @@ COME = "FROM {name}_new SEMI JOIN {name}_diff USING ({key})"
 
 WATERMARKS = """
 SELECT grant_id, $snapshot::BIGINT AS snapshot_id, $definition AS definition, f.roles,
-    now() AS refreshed_at
+    $at::TIMESTAMPTZ AS refreshed_at
 FROM found f SEMI JOIN chunk USING (grant_id) WHERE f.rows > 0
 """
 

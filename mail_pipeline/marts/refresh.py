@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class _Refresh:
         reader.execute(BUSINESS_CLOCK)
 
     def run(self) -> None:
-        [(snapshot,)] = self._reader.execute(changes.SNAPSHOT).fetchall()
+        [(snapshot, at)] = self._reader.execute(changes.SNAPSHOT).fetchall()
         self._reader.register("accounts", _accounts(self._reader.execute(changes.GRANTS).fetchall()))
         self._create("found", changes.CHANGES, {"definition": self._definition})
         self._reader.execute(changes.REDO_MISCOUNTED)
@@ -102,7 +103,7 @@ class _Refresh:
                 self._make(OWN_ADDRESSES)
             for mart in MARTS:
                 self._make(mart)
-            self._write(snapshot)
+            self._write(snapshot, at)
         self._reader.unregister("accounts")
 
     def _make(self, mart: Mart) -> None:
@@ -119,9 +120,9 @@ class _Refresh:
             f"UNION ALL FROM {name}_new"
         )
 
-    def _write(self, snapshot: int) -> None:
+    def _write(self, snapshot: int, at: datetime) -> None:
         watermarks = self._reader.execute(
-            changes.WATERMARKS, {"snapshot": snapshot, "definition": self._definition}
+            changes.WATERMARKS, {"snapshot": snapshot, "at": at, "definition": self._definition}
         ).to_arrow_table()
         before = sorted(self._reader.execute(changes.WATERMARKS_BEFORE).fetchall())
         with self._lake.transaction() as transaction:

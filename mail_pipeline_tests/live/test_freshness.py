@@ -71,7 +71,33 @@ def test_numbers_of_the_marts_are_as_old_as_the_marts_and_as_the_mail(near: Near
 
     assert unfilled.as_of is not None
     assert (unfilled.marts_as_of, unfilled.of_marts.as_of) == (None, None)
-    assert filled.marts_as_of == newest(world, "SELECT min(refreshed_at) FROM mart_watermarks")
+    refreshed = newest(world, "SELECT max(refreshed_at) FROM mart_watermarks")
+    assert refreshed is not None
+    # Nothing was written since.
+    assert filled.marts_as_of is not None
+    assert filled.marts_as_of > refreshed
     early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
     for mail, marts in ((early, late), (late, early)):
         assert Freshness(mail, 1, 1, 0, 0, 0, marts).of_marts == Freshness(early, 1, 1, 0, 0, 0, marts)
+
+
+def test_the_marts_are_as_old_as_the_refresh_before_the_oldest_change_they_lack(near: Near):
+    world = near(GOOGLE, MICROSOFT)
+    world.follow()
+    before = datetime.now(UTC)
+    refresh_marts(world.data)
+    counted = newest(world, "SELECT max(refreshed_at) FROM mart_watermarks")
+    world.simulator.provider.flag(world.grant_id("google"), _any_message(world, "google"), unread=True)
+    world.settle()
+    changed = freshness(world.connection).marts_as_of
+    assert changed == counted
+    assert before <= changed
+
+    refresh_marts(world.data)
+    later = freshness(world.connection).marts_as_of
+    assert later is not None
+    assert later > changed
+
+
+def _any_message(world: NearWorld, provider: str) -> str:
+    return str(next(iter(world.simulator.truth(world.grant_id(provider))))["id"])

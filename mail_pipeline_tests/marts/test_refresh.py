@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -188,11 +189,11 @@ def test_a_refresh_that_was_overtaken_begins_again(lake: Lake, monkeypatch: pyte
     write = refresh._Refresh._write
     others = iter([lambda: refresh_marts(lake.data)])
 
-    def overtaken(self: refresh._Refresh, snapshot: int) -> None:
+    def overtaken(self: refresh._Refresh, snapshot: int, at: datetime) -> None:
         monkeypatch.setattr(refresh._Refresh, "_write", write)
         for other in others:
             other()
-        write(self, snapshot)
+        write(self, snapshot, at)
 
     monkeypatch.setattr(refresh._Refresh, "_write", overtaken)
     refresh_marts(lake.data)
