@@ -239,17 +239,18 @@ def test_a_folder_of_ones_own_is_used_where_it_is_named(data: Path, tmp_path: Pa
 def test_a_place_of_another_lake_is_refused_and_none_of_its_files_touched(
     address: str, lake: Lake, tmp_path: Path
 ) -> None:
-    for place in (address, str(tmp_path / "shared")):
+    for number, place in enumerate((address, str(tmp_path / "shared"))):
+        others = tmp_path / f"other-{number}"
         mine = FileStore.open(lake.data, place)
         claim(lake, mine)
         claim(lake, mine)
         sha256 = put(mine, b"mine")
-        with Lake(tmp_path / place[:2] / "other") as other:
+        with Lake(others) as other:
             theirs = FileStore.open(other.data, place)
             for step in (claim, remove_orphans):
                 with pytest.raises(StopRun, match="another data folder"):
                     step(other, theirs)
         assert held(mine) >= {sha256}
-        assert not (tmp_path / place[:2] / "other" / "attachments").exists()
+        assert not (others / "attachments").exists()
     claim(lake, FileStore.open(lake.data))
     assert not (lake.data / "attachments" / "owner").exists()
