@@ -8,7 +8,6 @@ While a run goes on, Dagster redirects the process's standard output and error i
 draws progress meanwhile writes to a duplicate: `os.fdopen(os.dup(1), "w")`, made before.
 """
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -280,8 +279,25 @@ def _run(
 
     Return the run, and whether somebody wanted it to end.
     """
-    with interrupts_noticed(partial(_ask_to_cancel, instance, run_id)) as interrupted:
-        _execute(instance, job, run_id, interrupted, mail_pipeline, tags, config)
+    noticing = interrupts_noticed(partial(_ask_to_cancel, instance, run_id))
+    with noticing as interrupted, terminated_like_interrupted():
+        try:
+            defs.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                run_config={**_QUIET, **(config or {})},
+                # The daemon cannot run it again: it belongs to no code location.
+                tags={"dagster/max_retries": "0", **(tags or {})},
+                resources={"mail_pipeline": mail_pipeline or MailPipelineResource()},
+            )
+        except dg.Failure as failure:
+            if isinstance(failure.__cause__, MailPipelineError):
+                raise failure.__cause__ from None
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, RuntimeError) as error:
+            # The last is DuckDB's word for an interrupt of its query.
+            if isinstance(error, RuntimeError) and not interrupted.is_set():
+                raise
+            _end(instance, run_id)
     run = _existing(instance, run_id)
     return run, interrupted.is_set() or run.status in _UNWANTED
 
@@ -291,37 +307,6 @@ def _ask_to_cancel(instance: dg.DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished and run.status not in _UNWANTED:
         instance.report_run_canceling(run)
-
-
-def _execute(
-    instance: dg.DagsterInstance,
-    job: str,
-    run_id: str,
-    interrupted: threading.Event,
-    mail_pipeline: MailPipelineResource | None,
-    tags: Mapping[str, str] | None,
-    config: Mapping[str, object] | None,
-) -> None:
-    try:
-        with terminated_like_interrupted():
-            defs.resolve_job_def(job).execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                run_config={**_QUIET, **(config or {})},
-                # The daemon cannot run it again: it belongs to no code location.
-                tags={"dagster/max_retries": "0", **(tags or {})},
-                resources={"mail_pipeline": mail_pipeline or MailPipelineResource()},
-            )
-    except dg.Failure as failure:
-        if isinstance(failure.__cause__, MailPipelineError):
-            raise failure.__cause__ from None
-    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-        _end(instance, run_id)
-    except RuntimeError:
-        # DuckDB's word for an interrupt of its query.
-        if not interrupted.is_set():
-            raise
-        _end(instance, run_id)
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> None:

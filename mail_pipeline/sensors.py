@@ -10,7 +10,7 @@ from mail_pipeline.assets.mail import messages
 from mail_pipeline.assets.marts import marts, message_texts
 from mail_pipeline.bell import listen
 from mail_pipeline.dagster_home import fail_orphaned_runs
-from mail_pipeline.errors import MailPipelineError, StopRun
+from mail_pipeline.errors import MailPipelineError
 from mail_pipeline.ledger import Ledger, newcomer_grants, newcomers, read_ledger
 from mail_pipeline.partitions import (
     ALL_PARTITIONS,
@@ -26,7 +26,6 @@ from mail_pipeline.partitions import (
     range_tags,
 )
 from mail_pipeline.resources import MailPipelineResource
-from mail_pipeline.settings import Settings
 
 _CHANGED_PER_TICK = 20_000
 """Dagster takes up to 25,000 changes from one tick."""
@@ -49,9 +48,8 @@ def partition_keeper(
     context: dg.SensorEvaluationContext, mail_pipeline: dg.ResourceParam[MailPipelineResource]
 ) -> dg.SensorResult | dg.SkipReason:
     """Compare the partitions with the ledger and ask for what is missing."""
-    settings = mail_pipeline.settings()
     listing = accounts_at_work(context.instance)
-    ledger = read_ledger(settings.data)
+    ledger = read_ledger(mail_pipeline.settings().data)
     changes = [
         partition_changes(context.instance, ledger, of=of, at_most=_CHANGED_PER_TICK // len(ALL_PARTITIONS))
         for of in ALL_PARTITIONS
@@ -59,7 +57,7 @@ def partition_keeper(
     if any(changes) and (listing or accounts_at_work(context.instance)):
         # Between its grants and their folders, the mailboxes of a grant would get their partitions far apart.
         return dg.SkipReason("The accounts are being listed; the partitions follow when that has ended.")
-    requests, said = _refresh_requests(settings, ledger)
+    requests, said = _refresh_requests(mail_pipeline, ledger)
     added, deleted = sum(len(each.add) for each in changes), sum(len(each.delete) for each in changes)
     return dg.SensorResult(
         run_requests=requests,
@@ -75,15 +73,13 @@ def _requests(changes: PartitionChanges) -> Iterator[_PartitionsRequest]:
         yield dg.DeleteDynamicPartitionsRequest(changes.of, list(changes.delete))
 
 
-def _refresh_requests(settings: Settings, ledger: Ledger) -> tuple[list[dg.RunRequest], str]:
+def _refresh_requests(mail_pipeline: MailPipelineResource, ledger: Ledger) -> tuple[list[dg.RunRequest], str]:
     """Return the run to ask for, if any, and otherwise what to say."""
     now = datetime.now(UTC)
     if ledger.refreshed_at is not None and now - ledger.refreshed_at < _STALE_AFTER:
         return [], f"{len(ledger.active)} mailboxes exist"
-    try:
-        settings.require_key()
-    except StopRun as error:
-        return [], f"The accounts cannot be listed: {str(error).rstrip('.')}"
+    if keyless := mail_pipeline.no_key():
+        return [], f"The accounts cannot be listed: {keyless.rstrip('.')}"
     # The key lets one request through per ten minutes, however often a refresh fails.
     return [dg.RunRequest(run_key=f"refresh-{now.timestamp() // _ASKED_EVERY.total_seconds():.0f}")], ""
 

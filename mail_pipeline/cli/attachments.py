@@ -14,7 +14,7 @@ from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import explained, notes, print_json, print_table, results, sized
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake import attachment_queries as queries
-from mail_pipeline.lake.connection import connect, records
+from mail_pipeline.lake.connection import connect, records, require_lake
 from mail_pipeline.sync.attachments import LARGEST, AttachmentOptions, AttachmentProgress, fetch_attachments
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
@@ -102,8 +102,7 @@ def fetch(
     with interruptible():
         settings = find_workplace().settings
         settings.require_key()
-        # Opening a lake for writing would make one where there is none.
-        connect(settings.data).close()
+        require_lake(settings.data)
         with AttachmentBars(notes()) as bars:
             for grant in fetch_attachments(settings, options=options, on_progress=bars.show):
                 ended.append(grant)

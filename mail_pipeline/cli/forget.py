@@ -9,7 +9,7 @@ from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.erasure import forget_grant
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import require_lake
 from mail_pipeline.sync.forgetting import ensure_gone
 
 
@@ -28,8 +28,7 @@ def command(grant: str, yes: bool, as_json: bool) -> None:
     if as_json and not yes:
         raise click.UsageError("--json does not ask: add --yes.")
     settings = find_workplace().for_reading().settings
-    # Opening a lake for writing would make one where there is none.
-    connect(settings.data).close()
+    require_lake(settings.data)
     if not yes:
         ensure_gone(settings, grant)
         click.confirm(f"Erase all that {settings.data} holds of grant {grant}?", abort=True, err=True)

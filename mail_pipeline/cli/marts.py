@@ -7,7 +7,7 @@ import click
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import require_lake
 from mail_pipeline.marts.refresh import refresh_marts
 from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.marts.texts import refresh_texts
@@ -23,8 +23,7 @@ def command(as_json: bool) -> None:
     minutes. Safe to interrupt, and to run beside a backfill and queries.
     """
     data = find_workplace().for_reading().settings.data
-    # Opening a lake for writing would make one where there is none.
-    connect(data).close()
+    require_lake(data)
     report = refresh_marts(data, Reporting.from_env(os.environ))
     texts = refresh_texts(data)
     if as_json:

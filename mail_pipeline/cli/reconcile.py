@@ -9,7 +9,7 @@ from mail_pipeline.cli.options import DATE, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import require_lake
 from mail_pipeline.sync.reconcile import ReconcileReport, Reconciliation, reconcile
 
 
@@ -29,8 +29,7 @@ def command(grants: tuple[str, ...], since: datetime | None, as_json: bool) -> N
     """
     with interruptible():
         settings = find_workplace().settings
-        # Opening a lake for writing would make one where there is none.
-        connect(settings.data).close()
+        require_lake(settings.data)
         report = reconcile(settings, grants=set(grants) or None, since=since, on_grant=_tell_grant)
     if as_json:
         print_json({"ok": report.succeeded, **_as_dict(report)})

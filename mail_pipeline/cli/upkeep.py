@@ -9,7 +9,7 @@ from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.erasure import erase_excluded
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import require_lake
 from mail_pipeline.upkeep import MOST_DAYS, keep_up
 
 
@@ -39,8 +39,7 @@ def command(keep_days: int, remove_excluded: bool, as_json: bool) -> None:
     """
     settings = find_workplace().for_reading().settings
     data = settings.data
-    # Opening a lake for writing would make one where there is none.
-    connect(data).close()
+    require_lake(data)
     excluded = None
     if remove_excluded:
         excluded = erase_excluded(settings)

@@ -11,7 +11,7 @@ from mail_pipeline.cli.options import DATE, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import require_lake
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.reconcile import reconcile
 from mail_pipeline.sync.verify import KINDS, Verification, verify
@@ -39,8 +39,7 @@ def command(grants: tuple[str, ...], since: datetime | None, repair: bool, as_js
     """
     with interruptible():
         settings = find_workplace().settings
-        # Opening a lake for writing would make one where there is none.
-        connect(settings.data).close()
+        require_lake(settings.data)
         found = verify(settings, grants=set(grants) or None, since=since, on_grant=_tell_grant)
         after = _repaired(settings, found, since) if repair else found
     ok = all(each.verified for each in after)

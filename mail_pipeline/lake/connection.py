@@ -49,6 +49,11 @@ def connect(data: str | Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def require_lake(data: Path) -> None:
+    """Raise StopRun where a data folder has no lake: opening one for writing would make it."""
+    connect(data).close()
+
+
 def open_duckdb() -> duckdb.DuckDBPyConnection:
     """Open an in-memory DuckDB with the lake's extensions, from their wheels and nowhere else.
 
