@@ -299,6 +299,10 @@ def _run(
                 raise
             _end(instance, run_id)
     run = _existing(instance, run_id)
+    if interrupted.is_set() and run.status == dg.DagsterRunStatus.FAILURE:
+        # Dagster had come to its end before it was asked.
+        instance.report_run_canceled(run)
+        run = _existing(instance, run_id)
     return run, interrupted.is_set() or run.status in _UNWANTED
 
 
