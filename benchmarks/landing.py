@@ -1,4 +1,4 @@
-"""What it costs to land a mailbox: the engine, the vendor's recipe and the bare floor, side by side.
+"""What it costs to land a mailbox: the engine, the vendor's recipe, a bare lake and the floor, side by side.
 
     python -m benchmarks.landing [--messages 200000] [--json]
 
@@ -16,7 +16,15 @@ from statistics import median
 
 from benchmarks.processes import Usage, measured, run, serving
 
-CASES = ("imports", "open lake", "floor", "recipe", "engine, one mailbox", "engine, four mailboxes")
+CASES = (
+    "imports",
+    "open lake",
+    "floor",
+    "bare lake",
+    "recipe",
+    "engine, one mailbox",
+    "engine, four mailboxes",
+)
 """The first two fetch nothing: what the engine's process takes by itself, and with a lake open."""
 
 _OPEN_LAKE = """
@@ -27,6 +35,7 @@ with Lake(pathlib.Path(sys.argv[1])) as lake:
     lake.table("FROM mailboxes")
 """
 _IDLE = ("imports", "open lake")
+_ALONE = {"recipe": "benchmarks.recipe", "bare lake": "benchmarks.bare_lake"}
 _PAGE = 200
 _ENVIRONMENT = {"MAIL_PIPELINE_MIN_PAGE_INTERVAL": "0", "OPENBLAS_NUM_THREADS": "1"}
 """No pause between pages, like the recipe; and as `mail-pipeline` sets it for itself."""
@@ -47,6 +56,7 @@ class Figures:
     memory_over_imports: float
     memory_over_open_lake: float
     cpu_over_floor: float
+    rate_over_bare_lake: float
     rate_over_recipe: float
 
 
@@ -70,8 +80,8 @@ def _run(case: str, one: str, four: str, data: str) -> Usage:
         return measured([sys.executable, "-c", "import benchmarks.engine"], environment=_ENVIRONMENT)
     if case == "floor":
         return run("benchmarks.floor", one)
-    if case == "recipe":
-        return run("benchmarks.recipe", one, data)
+    if case in _ALONE:
+        return run(_ALONE[case], one, data)
     address = four if "four" in case else one
     keys = run("benchmarks.accounts", address, data).answer
     if case == "open lake":
@@ -105,6 +115,7 @@ def _figures(messages: int, usages: Mapping[str, Sequence[Usage]]) -> list[Figur
             memory_over_imports=memory[case] - memory["imports"],
             memory_over_open_lake=memory[case] - memory["open lake"],
             cpu_over_floor=cpu[case] / cpu["floor"],
+            rate_over_bare_lake=cpu["bare lake"] / cpu[case],
             rate_over_recipe=cpu["recipe"] / cpu[case],
         )
         for case, found in usages.items()
@@ -115,8 +126,8 @@ def table(figures: Sequence[Figures]) -> str:
     """Return the figures as a Markdown table."""
     lines = [
         "| case | messages | wall min s | CPU median s (range) | messages per CPU-s | peak MB"
-        " | over imports | over open lake | CPU / floor | rate / recipe |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        " | over imports | over open lake | CPU / floor | rate / bare lake | rate / recipe |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in figures:
         cells = [
@@ -129,6 +140,7 @@ def table(figures: Sequence[Figures]) -> str:
             f"{each.memory_over_imports:.0f}",
             f"{each.memory_over_open_lake:.0f}",
             f"{each.cpu_over_floor:.1f}",
+            f"{each.rate_over_bare_lake:.2f}",
             f"{each.rate_over_recipe:.1f}",
         ]
         if each.case in _IDLE:

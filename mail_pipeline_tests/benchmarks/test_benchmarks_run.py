@@ -7,6 +7,8 @@ import mail_pipeline
 from benchmarks import commit_growth, directory, landing
 from benchmarks.mail import Mailbox, letters
 from benchmarks.processes import run, serving
+from mail_pipeline.lake.connection import open_duckdb
+from mail_pipeline.sync.rows import ROLES
 from mail_pipeline_tests.benchmarks.whole import whole
 
 MESSAGES = 500
@@ -25,18 +27,23 @@ def four_mailboxes():
         yield address
 
 
-def served_ids(address):
-    """Return (grant, id) of every message, read by the plainest loop there is."""
+def served(address):
+    """Return every message, read by the plainest loop there is."""
     found = []
     for grant in requests.get(f"{address}/v3/grants", timeout=30).json()["data"]:
         parameters = {"limit": 150}
         while True:
             page = requests.get(f"{address}/v3/grants/{grant['id']}/messages", parameters, timeout=30).json()
-            found += [(message["grant_id"], message["id"]) for message in page["data"]]
+            found += page["data"]
             if "next_cursor" not in page:
                 break
             parameters["page_token"] = page["next_cursor"]
     return found
+
+
+def served_ids(address):
+    """Return (grant, id) of every message."""
+    return [(message["grant_id"], message["id"]) for message in served(address)]
 
 
 def test_the_server_serves_each_message_once_whatever_the_mailboxes(one_mailbox, four_mailboxes):
@@ -71,6 +78,18 @@ def test_the_recipe_stores_every_message_and_its_last_cursor(one_mailbox, tmp_pa
         assert connection.execute("SELECT cursor FROM cursors").fetchall() == [(None,)]
 
 
+def test_the_bare_lake_stores_every_message_with_its_body_and_people(one_mailbox, tmp_path):
+    messages = served(one_mailbox)
+    assert run("benchmarks.bare_lake", one_mailbox, str(tmp_path)).answer == {"messages": MESSAGES}
+    with open_duckdb() as connection:
+        connection.execute(f"ATTACH 'ducklake:sqlite:{tmp_path / 'catalog.sqlite'}' AS lake (READ_ONLY)")
+        bodies = connection.execute("SELECT id, body FROM lake.bodies").fetchall()
+        assert sorted(bodies) == sorted((each["id"], each["body"]) for each in messages)
+        people = connection.execute("SELECT count(*) FROM lake.participants").fetchone()
+        assert people == (sum(len(each[role]) for each in messages for role in ROLES),)
+        assert connection.execute("SELECT cursor FROM lake.cursors").fetchall() == [(None,)]
+
+
 @whole
 @pytest.mark.parametrize("mailboxes", ["one_mailbox", "four_mailboxes"])
 def test_the_engine_stores_every_message_with_its_body(mailboxes, request, tmp_path):
@@ -88,8 +107,10 @@ def test_the_engine_stores_every_message_with_its_body(mailboxes, request, tmp_p
 def test_landing_compares_all_cases_in_one_run(tmp_path):
     figures = landing.measure(MESSAGES, 1, tmp_path)
     assert [each.case for each in figures] == list(landing.CASES)
-    ratios = {each.case: (each.cpu_over_floor, each.rate_over_recipe) for each in figures}
-    assert ratios["floor"][0] == ratios["recipe"][1] == 1
+    ratios = {
+        each.case: (each.cpu_over_floor, each.rate_over_bare_lake, each.rate_over_recipe) for each in figures
+    }
+    assert ratios["floor"][0] == ratios["bare lake"][1] == ratios["recipe"][2] == 1
     assert len(landing.table(figures).splitlines()) == 2 + len(figures)
     assert list(tmp_path.iterdir()) == []
 
