@@ -244,15 +244,18 @@ FROM gaps WHERE repaired_at IS NULL ORDER BY began_at
 """
 
 EXPIRED_GRANTS = """
-SELECT grant_id, epoch(occurred_at)::BIGINT, epoch(connected_at)::BIGINT FROM (
+SELECT grant_id, epoch(occurred_at)::BIGINT, epoch(coalesce(connected_at, valid_at))::BIGINT FROM (
     SELECT grant_id, trigger, occurred_at,
         min(occurred_at) FILTER (trigger IN ('grant.updated', 'grant.created')) OVER (
             PARTITION BY grant_id ORDER BY occurred_at ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
         ) AS connected_at
     FROM notifications WHERE trigger LIKE 'grant.%' AND grant_id IS NOT NULL
-) WHERE trigger = 'grant.expired'
+) LEFT JOIN (
+    SELECT id, observed_at AS valid_at FROM all_grants WHERE status = 'valid'
+) ON id = grant_id AND valid_at > occurred_at
+WHERE trigger = 'grant.expired'
 """
-"""When each grant expired, and when it was connected again."""
+"""When each grant expired, and when it was connected again, or seen valid where that was not told."""
 
 _NOT_RELISTED = """
 EXISTS (

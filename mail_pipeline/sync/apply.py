@@ -226,9 +226,9 @@ class _Applier:
                 gone = departures(transaction, scopes.of(grant_id, grants[grant_id]["provider"]), left)
                 plan.observations.setdefault(MESSAGE, {}).setdefault(grant_id, []).extend(gone)
             for kind, observations in plan.observations.items():
-                new = store_beside(transaction, kind, observations, time.time())
+                fresh = store_beside(transaction, kind, observations, time.time())
                 # Else nothing would ever tell what their notification left out.
-                fetches += [_whole(kind, key) for key in sorted(new & plan.partial.get(kind, set()))]
+                fetches += [_whole(kind, key) for key in sorted(fresh & plan.partial.get(kind, set()))]
             transaction.append("fetches", fetch_rows(fetches))
             transaction.append("dead_letters", arrow_table("dead_letters", plan.dead))
             transaction.append("notifications", arrow_table("notifications", plan.rows))

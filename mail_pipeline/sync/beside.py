@@ -53,7 +53,10 @@ def write_beside(transaction: Transaction, messages: Collection[Key], at: float)
 def store_beside(
     transaction: Transaction, kind: str, observations: Mapping[str, Iterable[Observation]], at: float
 ) -> Set[tuple[str, ...]]:
-    """Merge observations of one kind, by grant, without a lease; return the keys the lake did not hold."""
+    """Merge observations of one kind, by grant, without a lease.
+
+    Return the keys of the objects of which the lake held no field: none of it, or no more than a tombstone.
+    """
     stream = BY_KIND.get(kind, MAIL)
     store = stream.store(transaction)
     new = store.merge(observations)
@@ -61,4 +64,4 @@ def store_beside(
     if stream is MAIL:
         write_beside(transaction, {(grant_id, identity) for grant_id, identity in new}, at)
     transaction.append("fetches", fetch_rows(store.fetches))
-    return new
+    return new | store.bare

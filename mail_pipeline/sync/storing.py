@@ -24,6 +24,8 @@ class MessageStore:
         self._rows = MessageRows()
         self.disputed: list[tuple[str, str, int]] = []
         """Grant, message and second of which two observations disagree: only the API knows."""
+        self.bare: set[Key] = set()
+        """Messages merged of which the lake held a tombstone and nothing else."""
 
     def add(self, grant_id: str, observations: Iterable[Observation]) -> int:
         """Store messages that the lake surely does not hold; return how many these are."""
@@ -47,6 +49,7 @@ class MessageStore:
             return set()
         states = self._states(wanted)
         before = {key: _likeness(state) for key, state in states.items()}
+        self.bare |= {key for key, state in states.items() if not state.times}
         for grant_id, found in observations.items():
             for observation in found:
                 key = (grant_id, observation.id)

@@ -415,6 +415,46 @@ def test_an_update_of_a_message_nobody_knew_has_the_rest_fetched(follows: NearWo
     assert follows.wrong() == {}
 
 
+@pytest.mark.parametrize("kind", ["message", "contact", "event"])
+def test_an_update_of_what_is_known_only_by_its_tombstone_has_the_rest_fetched(
+    knowing: Path, kind: str
+) -> None:
+    told = {"id": "a", "calendar_id": "k"}
+    land(knowing, [envelope(f"{kind}.deleted", NOW, **told)])
+    apply_offline(knowing)
+    assert waiting(knowing) == []
+
+    land(knowing, [envelope(f"{kind}.updated", NOW + 1, **told, body="<p></p>")])
+    apply_offline(knowing)
+    assert waiting(knowing) == [(kind, "a", "partial")]
+
+    # It has been asked for: what is told of it later is not lacking by itself.
+    land(knowing, [envelope(f"{kind}.updated", NOW + 2, **told, body="<p></p>")])
+    apply_offline(knowing)
+    assert waiting(knowing) == [(kind, "a", "partial")]
+
+
+def test_a_message_that_returns_unseen_and_is_changed_has_all_its_parts(follows: NearWorld) -> None:
+    grant_id = follows.grant_id("google")
+    provider, postman = follows.simulator.provider, follows.simulator.postman
+    postman.disorder = Disorder(drop=1.0)
+    new = provider.arrive(grant_id, attachments=2, bcc=[{"name": "Dee", "email": "dee@example.org"}])
+    postman.disorder = Disorder()
+    follows.simulator.clock.advance(2)
+    provider.delete(grant_id, new)
+    follows.settle()
+    assert follows.ask("SELECT deleted_at IS NOT NULL FROM all_messages WHERE id = ?", [new]) == [(True,)]
+
+    postman.disorder = Disorder(drop=1.0)
+    follows.simulator.clock.advance(2)
+    provider.restore(grant_id, new)
+    postman.disorder = Disorder()
+    follows.simulator.clock.advance(2)
+    provider.flag(grant_id, new, starred=True)
+    follows.settle()
+    assert follows.wrong() == {}
+
+
 def test_a_deleted_message_leaves_with_its_parts_and_comes_back_whole(knowing: Path) -> None:
     land(knowing, [created("a"), created("stays")])
     apply_offline(knowing)

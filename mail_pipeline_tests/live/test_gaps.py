@@ -11,6 +11,7 @@ from mail_pipeline.inbox.landing import Delivery
 from mail_pipeline.ledger import grants_with_open_gaps
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, MailboxSpec
 from mail_pipeline.simulator.webhooks import Webhook
+from mail_pipeline.sync.accounts import refresh_grants
 from mail_pipeline.sync.coverage import GRANT_EXPIRED, RECEIVER_DOWN, WEBHOOK_NOT_ACTIVE
 from mail_pipeline_tests.live.conftest import Near
 from mail_pipeline_tests.live.near import NearWorld
@@ -272,21 +273,55 @@ def test_a_grant_expired_for_longer_than_nylas_catches_up_has_a_gap_of_its_own(n
     assert [repaired for *_, repaired in world.gaps()] == [True]
 
 
+def test_an_expired_grant_whose_new_connection_was_not_told_has_its_gap_repaired_too(near: Near):
+    world = near(GOOGLE)
+    world.follow()
+    grant_id, clock = world.grant_id("google"), world.simulator.clock
+    world.simulator.provider.expire(grant_id)
+    land(world)
+    clock.advance(73 * HOUR)
+    assert world.watch().new_gaps == 1
+
+    world.simulator.postman.disorder = Disorder(drop=1.0)
+    missed = world.simulator.provider.arrive(grant_id, subject="Where are you?")
+    world.simulator.provider.reauthenticate(grant_id)
+    land(world)
+    refresh_grants(world.settings())
+    seen = clock.now()
+    clock.advance(HOUR)
+    assert world.watch().new_gaps == 0
+    [(*_, ended, _)] = world.gaps()
+    assert near_to(ended, seen)
+    assert (grant_id, missed) in world.wrong()
+    assert grants_with_open_gaps(world.data) == {grant_id}
+
+    world.reconcile(grant_id)
+    refresh_grants(world.settings())
+    assert world.watch().new_gaps == 0
+    assert world.wrong() == {}
+    assert [repaired for *_, repaired in world.gaps()] == [True]
+
+
 def test_grants_that_expired_in_one_second_do_not_share_a_gap(near: Near):
     world = near(GOOGLE, MICROSOFT)
     world.follow()
     google, microsoft = world.grant_id("google"), world.grant_id("microsoft")
+    world.simulator.postman.disorder = Disorder(drop=1.0)
+    for grant_id in (google, microsoft):
+        world.simulator.provider.expire(grant_id)
     moment = int(world.simulator.clock.now())
     _tell(world, *(("grant.expired", grant, moment) for grant in (google, microsoft)))
     world.simulator.clock.advance(80 * HOUR)
     world.watch()
     assert {grant for _, grant, *_ in world.gaps()} == {google, microsoft}
 
+    world.simulator.provider.reauthenticate(google)
     _tell(world, ("grant.updated", google, moment + 79 * HOUR))
     world.watch()
     world.reconcile(google)
     assert {grant: repaired for _, grant, *_, repaired in world.gaps()} == {google: True, microsoft: False}
 
+    world.simulator.provider.reauthenticate(microsoft)
     _tell(world, ("grant.updated", microsoft, moment + 79 * HOUR))
     assert world.watch().new_gaps == 0
     assert {grant: repaired for _, grant, *_, repaired in world.gaps()} == {google: True, microsoft: False}

@@ -70,6 +70,8 @@ class RecordStore:
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self.fetches: list[Fetch] = []
         """What only the API can settle."""
+        self.bare: set[Key] = set()
+        """Records merged of which the lake held a tombstone and nothing else."""
 
     def key(self, grant_id: str, observation: Observation) -> Key:
         """Return the values of the key's columns."""
@@ -93,6 +95,7 @@ class RecordStore:
         states = self._states({(key[0], identity) for key, identity in wanted.items()})
         known = {key: state for key, state in states.items() if key in wanted}
         before = {key: self._parts(state) for key, state in known.items()}
+        self.bare |= {key for key, state in known.items() if not state.times}
         for grant_id, found in observations.items():
             for observation in found:
                 key = self.key(grant_id, observation)

@@ -25,6 +25,10 @@ Key = tuple[str, ...]
 class Store(Protocol):
     """Gathers what one transaction stores of one stream, so that each table is written once."""
 
+    @property
+    def bare(self) -> Set[Key]:
+        """Return the merged objects of which the lake held a tombstone and nothing else."""
+
     def key(self, grant_id: str, observation: Observation) -> Key:
         """Return what names the object that is observed."""
 
