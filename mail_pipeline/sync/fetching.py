@@ -40,6 +40,7 @@ from mail_pipeline.sync.fetches import (
 )
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.records import DeadLetter, read_messages
+from mail_pipeline.sync.refusals import REFUSED_IN_A_ROW
 from mail_pipeline.sync.scopes import Scope, Scopes, departures
 from mail_pipeline.sync.streams import BY_KIND, EVENTS
 
@@ -50,7 +51,6 @@ _MARGIN = 0.1
 _PER_ROUND = 50
 """Messages of one grant asked for before notifications get another turn."""
 _PATIENCE = 30.0
-_REFUSED_IN_A_ROW = 3
 _TRIES = 3
 """Of one request whose answer has to be newer than it is."""
 _Object = tuple[str | None, ...]
@@ -212,7 +212,7 @@ class Fetcher:
                         # It may be the one object: those behind it must not wait for it.
                         self._put_off.add(_object(each))
                         refused += 1
-                        if refused == _REFUSED_IN_A_ROW:
+                        if refused == REFUSED_IN_A_ROW:
                             raise
                         _log.warning("A %s of grant %s is put off: %s", each.object, grant_id, error.message)
         except StopRun as error:

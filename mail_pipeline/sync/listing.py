@@ -12,7 +12,7 @@ from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, LISTING, PAUSED, SK
 from mail_pipeline.sync.committer import Committer, Write
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.plan import Plan
-from mail_pipeline.sync.position import BackfillOptions, Position, next_position
+from mail_pipeline.sync.position import BackfillOptions, Position, next_position, surely_reached
 from mail_pipeline.sync.progress import Slice
 from mail_pipeline.sync.seen import SeenIds
 from mail_pipeline.sync.streams.mail import MAIL
@@ -157,7 +157,7 @@ class Listing:
             pass_started=position.pass_started or (page.observed_at if position.restart else None),
             oldest=min((*dates, *_known(position.oldest))) if dates else position.oldest,
             newest=max((*dates, *_known(position.newest))) if dates else position.newest,
-            reached=_reached(dates) if dates else position.reached,
+            reached=surely_reached(dates) if dates else position.reached,
         )
         following = self._following(position, page.next_cursor)
         growth = self._spent()
@@ -249,14 +249,6 @@ class Listing:
         if self._last is not None:
             # A future wakes who waits for it before it calls back.
             self.checkpoint = self._last.result()
-
-
-def _reached(dates: list[int]) -> int:
-    """Return how far back a page has got that comes newest first, whatever a few of its dates may say.
-
-    A tenth of it may be dated too early, and is listed twice where the list goes on from there.
-    """
-    return sorted(dates)[len(dates) // 10]
 
 
 def _planned(plan: Plan | None) -> dict[str, int | None]:

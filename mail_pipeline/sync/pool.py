@@ -16,16 +16,7 @@ from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun, traced
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
-from mail_pipeline.nylas import (
-    Cancelled,
-    GrantClient,
-    GrantRejected,
-    NoAnswer,
-    NotAllowed,
-    NylasClient,
-    ProviderUnavailable,
-    Throttled,
-)
+from mail_pipeline.nylas import Cancelled, GrantClient, NylasClient
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.checkpoints import SKIPPED, Checkpoint, newest_checkpoints
 from mail_pipeline.sync.client import open_client
@@ -35,6 +26,7 @@ from mail_pipeline.sync.leases import FIRST_FENCE, LeaseLost, Leases
 from mail_pipeline.sync.listing import Listing
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress, Slice, progress
+from mail_pipeline.sync.refusals import REFUSED_IN_A_ROW, ends_the_grant, may_end_the_grant
 from mail_pipeline.sync.seen import SeenIds
 from mail_pipeline.sync.streams.mail import MAIL
 from mail_pipeline.sync.streams.stream import Stream
@@ -43,8 +35,6 @@ _log = logging.getLogger(__name__)
 
 _NEWS_SECONDS = 1.0
 _LEASE_SECONDS = 1.0
-_REFUSED_IN_A_ROW = 3
-"""Slices; then the grant's others are not tried."""
 
 
 @contextmanager
@@ -243,7 +233,7 @@ class Pool:
                 self._at_work[key] = task
             refusal = _list(task.listing, ended)
             refused = 0 if refusal is None else refused + 1
-            if refusal is not None and (_of_the_grant(refusal) or refused == _REFUSED_IN_A_ROW):
+            if refusal is not None and (ends_the_grant(refusal) or refused == REFUSED_IN_A_ROW):
                 ended = refusal
             with self._mutex:
                 del self._at_work[key]
@@ -288,11 +278,10 @@ def _list(listing: Listing, ended: MailPipelineError | None) -> MailPipelineErro
         except (StopRun, Cancelled, LeaseLost):
             listing.settle()
             raise
-        except (GrantRejected, Throttled, ProviderUnavailable) as error:
-            listing.stop(error)
-            return None if listing.checkpoint.state == SKIPPED else error
         except MailPipelineError as error:
             listing.stop(error)
+            if may_end_the_grant(error):
+                return None if listing.checkpoint.state == SKIPPED else error
         except Exception as error:
             _log.error("%s stopped by an unexpected %s", listing.part.partition_key, traced(error))
             listing.stop(
@@ -302,11 +291,6 @@ def _list(listing: Listing, ended: MailPipelineError | None) -> MailPipelineErro
                 )
             )
     return ended
-
-
-def _of_the_grant(error: MailPipelineError) -> bool:
-    """Tell whether an error is none of one slice alone, such as a folder that the provider chokes on."""
-    return isinstance(error, NoAnswer) or not isinstance(error, (NotAllowed, ProviderUnavailable))
 
 
 def _version(checkpoint: Checkpoint) -> int:

@@ -1,5 +1,6 @@
 """Where a list goes on: the cursor with the parameters it is bound to, and what was passed so far."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,15 @@ def oldest_second(moment: datetime | None) -> int | None:
     """Return how far to look back in unix seconds; None, for all there is, also from 1970 on back."""
     seconds = 0 if moment is None else int(moment.timestamp())
     return seconds if seconds > 0 else None
+
+
+def surely_reached(dates: Sequence[int]) -> int:
+    """Return how far back a page has got that comes newest first, whatever a few of its dates may say.
+
+    A tenth of it may be dated too early, and is listed twice where the list goes on from there. There is one
+    date at least.
+    """
+    return sorted(dates)[len(dates) // 10]
 
 
 @dataclass(frozen=True, slots=True)

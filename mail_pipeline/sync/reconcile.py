@@ -32,7 +32,7 @@ LISTED_BY_FOLDER = tuple(sorted(IMAP_FAMILY))
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """How the sweep of one grant ended; `error` says why where it did not get through."""
+    """How the sweep of one grant ended; `error` says why where it did not get through, or not everywhere."""
 
     grant_id: str
     provider: str
@@ -115,16 +115,18 @@ def _reconcile(sweeps: Sweeps, job: SweepJob, covered: bool) -> Reconciliation:
     try:
         job.require_connected()
         with sweeps.leases.held(sweeps.lake, grant_id):
-            findings = _sweep(sweeps, job, covered)
+            findings, refusal = _sweep(sweeps, job, covered)
     except StopRun:
         raise
     except MailPipelineError as error:
         _log.warning("Grant %s was not reconciled: %s", grant_id, error.message)
         return replace(told, error=error)
-    return replace(told, findings=findings)
+    if refusal is not None:
+        _log.warning("Grant %s was reconciled in part: %s", grant_id, refusal.message)
+    return replace(told, findings=findings, error=refusal)
 
 
-def _sweep(sweeps: Sweeps, job: SweepJob, covered: bool) -> Findings:
+def _sweep(sweeps: Sweeps, job: SweepJob, covered: bool) -> tuple[Findings, MailPipelineError | None]:
     lake, grant_id = sweeps.lake, job.grant_id
     swept, whole = sweeps.list_mail(job)
     goal = sweeps.scopes.goal(grant_id, job.provider)
@@ -132,11 +134,10 @@ def _sweep(sweeps: Sweeps, job: SweepJob, covered: bool) -> Findings:
     with lake.transaction() as transaction:
         fence = sweeps.leases.check(grant_id)
         findings = store_sweep(transaction, swept, whole)
-        transaction.append(
-            "reconciliations", arrow_table("reconciliations", [_row(job, swept.began_at, findings)])
-        )
+        ended = [_row(job, swept.began_at, findings)] if swept.refusal is None else []
+        transaction.append("reconciliations", arrow_table("reconciliations", ended))
         # Whatever fell between the first page and the webhook is found by now.
-        sure = covered and job.since is None
+        sure = bool(ended) and covered and job.since is None
         standing = newest_checkpoints(lake, keys).values()
         stand = [
             (each, replace(narrower(each, goal), subscribed=sure or each.subscribed)) for each in standing
@@ -148,7 +149,7 @@ def _sweep(sweeps: Sweeps, job: SweepJob, covered: bool) -> Findings:
             if now != each
         ]
         transaction.append("checkpoints", checkpoint_rows(advanced))
-    return findings
+    return findings, swept.refusal
 
 
 def _row(job: SweepJob, began_at: int, findings: Findings) -> tuple[Any, ...]:

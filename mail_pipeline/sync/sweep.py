@@ -1,30 +1,44 @@
 """A sweep: what a mailbox holds by the provider's own list, set against what the lake holds.
 
-Nothing is concluded before the list has come to its end, so an interrupted sweep changes nothing. Nor is a
-message taken for gone because a list did not show it: it is asked for by itself, and only "not found" on top
-of that counts. A list may skip what moves while it is read, and IMAP answers 404 for less.
+Nothing is concluded before the list has come to its end, so an interrupted sweep changes nothing. Where a
+folder is refused, nothing is concluded of what may be in it, and the others are compared all the same. No
+message is taken for gone because a list did not show it: it is asked for by itself, and only "not found" on
+top of that counts. A list may skip what moves while it is read, and IMAP answers 404 for less.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
-from mail_pipeline.errors import SkipMailbox
+from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.transaction import Transaction
-from mail_pipeline.nylas import GrantClient, MessageQuery, Page
+from mail_pipeline.nylas import Cancelled, CursorRejected, GrantClient, MessageQuery, Unsupported
 from mail_pipeline.sync.fetches import MESSAGE, MISSING, UNKNOWN, Fetch, fetch_rows
 from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.position import surely_reached
 from mail_pipeline.sync.records import read_messages
+from mail_pipeline.sync.refusals import REFUSED_IN_A_ROW, ends_the_grant
 from mail_pipeline.sync.scopes import Scope
 from mail_pipeline.sync.storing import MessageStore
+from mail_pipeline.sync.streams.mail import MAIL
 
 _LIGHT = ("id", "folders", "unread", "starred", "date")
 """What a sweep asks for beside what it wants whole: enough to tell what is new, gone or changed."""
 _TOLD = ("unread", "starred", "folders")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What one page shows; `whole` with everything in it."""
+
+    at: int
+    observations: list[Observation]
+    unreadable: int
+    whole: bool
 
 
 @dataclass(slots=True)
@@ -35,7 +49,7 @@ class Swept:
     since: int | None
     began_at: int
     by_folder: bool
-    """Every folder there is was listed by itself, to its end."""
+    """Every folder there is was listed by itself, to its end, unless it is among the `refusals`."""
     sightings: list[tuple[str, str | None, int, Any, Any, Any]] = field(default_factory=list)
     """Id, the folder listed, when, unread, starred, and all folders where the list tells them."""
     unreadable: int = 0
@@ -44,17 +58,37 @@ class Swept:
     """What was not listed tells anything: not so where nothing was asked for."""
     scope: Scope | None = None
     """What of the mailbox is wanted; None: all of it."""
+    refusals: dict[str, MailPipelineError] = field(default_factory=dict)
+    """Folders that could not be listed to their ends, and why."""
 
     @classmethod
     def nothing(cls, grant_id: str, at: int) -> "Swept":
         """Return the sweep of a grant of which no mail is wanted: it concludes nothing."""
         return cls(grant_id, None, at, by_folder=False, conclusive=False)
 
+    def take(self, shown: _Shown, folder_id: str | None) -> None:
+        """Take in a page of the list of a folder, or of the one without a folder."""
+        self.unreadable += shown.unreadable
+        for each in shown.observations:
+            unread, starred, folders = map(each.fields.get, _TOLD)
+            self.sightings.append((each.id, folder_id, each.at, unread, starred, folders))
+
     @property
     def bound(self) -> int | None:
         """Return the oldest date that the list shows, by what was asked for and by what is wanted."""
         wanted = self.scope.subset.since if self.scope is not None else None
         return max((each for each in (self.since, wanted) if each is not None), default=None)
+
+    @property
+    def refusal(self) -> SkipMailbox | None:
+        """Return what keeps it from being whole."""
+        if not self.refusals:
+            return None
+        first = next(iter(self.refusals.values()))
+        return SkipMailbox(
+            f"Folders that could not be listed: {len(self.refusals):,}. {first.message}",
+            next_step=first.next_step,
+        )
 
     @property
     def listed(self) -> int:
@@ -101,27 +135,32 @@ def sweep(
 
     Mail dated from `whole_since` on is listed with everything in it and comes back as observations, older
     mail by id, flags and folders. `folder_ids` are the folders to list one by one, where old mail is only
-    reached that way. `scope` says what the list does not show since it is not wanted. Raises what the API
-    raises.
+    reached that way; what is refused of them is in `Swept.refusals`. `scope` says what the list does not show
+    since it is not wanted. Raises what the API raises of the grant.
     """
     whole: list[Observation] = []
     swept: Swept | None = None
+    in_a_row: list[MailPipelineError] = []
     for folder_id in (None, *folder_ids):
-        for page, is_whole in _pages(grant, folder_id, since, whole_since):
-            if swept is None:
-                swept = Swept(grant_id, since, page.observed_at, bool(folder_ids), scope=scope)
-            observations, dead = read_messages(page.records, at=page.observed_at, folder=folder_id)
-            swept.unreadable += sum(not letter.stored for letter in dead)
-            for each in observations:
-                fields = each.fields
-                unread, starred, folders = map(fields.get, _TOLD)
-                swept.sightings.append((each.id, folder_id, each.at, unread, starred, folders))
-                if is_whole:
-                    whole.append(each)
-    if swept is None:
-        raise SkipMailbox(
-            "The list of messages had not even one page", next_step="Run reconcile again later."
-        )
+        if swept is not None and folder_id is not None and len(in_a_row) == REFUSED_IN_A_ROW:
+            swept.refusals[folder_id] = in_a_row[-1]
+            continue
+        try:
+            for shown in _shown(grant, folder_id, since, whole_since):
+                if swept is None:
+                    swept = Swept(grant_id, since, shown.at, bool(folder_ids), scope=scope)
+                swept.take(shown, folder_id)
+                if shown.whole:
+                    whole += shown.observations
+            in_a_row.clear()
+        except (StopRun, Cancelled):
+            raise
+        except MailPipelineError as error:
+            if swept is None or folder_id is None or ends_the_grant(error):
+                raise
+            swept.refusals[folder_id] = error
+            in_a_row.append(error)
+    assert swept is not None  # A list has one page at least.
     return swept, whole
 
 
@@ -141,6 +180,9 @@ def compare(transaction: Transaction, swept: Swept, *, settled: bool = False) ->
         # What is not wanted and stored all the same was not listed, and says nothing by that.
         missing = [row for row in missing if scope.holds(row[2], row[3])]
         left = [row for row in left if scope.wants_folder(row[1])]
+    refused = swept.refusals.keys()
+    left = [row for row in left if row[1] not in refused]
+    missing = [row for row in missing if refused.isdisjoint(row[2] or ())]
     return Differences(
         unknown=transaction.given(queries.SWEPT_UNKNOWN, {"grant": swept.grant_id}, swept=table),
         changed=transaction.given(queries.SWEPT_CHANGED, seen, swept=table),
@@ -185,10 +227,10 @@ def store_sweep(transaction: Transaction, swept: Swept, whole: Sequence[Observat
     return Findings(swept.listed, len(found.unknown), len(changed), len(found.missing))
 
 
-def _pages(
+def _shown(
     grant: GrantClient, folder_id: str | None, since: int | None, whole_since: int | None
-) -> Iterator[tuple[Page, bool]]:
-    """Yield the pages, and with each whether its records are whole."""
+) -> Iterator[_Shown]:
+    """Yield what each page of a list shows."""
     # The API does not say whether its bounds are among what it lists: two lists overlap by two seconds.
     parts: list[tuple[int | None, int | None, tuple[str, ...]]] = [(since, None, _LIGHT)]
     if whole_since is not None:
@@ -203,20 +245,38 @@ def _pages(
             received_before=before,
             select=select,
         )
-        cursor: str | None = None
-        seen: set[str] = set()
-        while True:
+        yield from _pages(grant, query)
+
+
+def _pages(grant: GrantClient, query: MessageQuery) -> Iterator[_Shown]:
+    """Yield what each page shows; where a cursor is not accepted any more, go on by time."""
+    cursor: str | None = None
+    reached: int | None = None
+    seen: set[str] = set()
+    while True:
+        try:
             page = grant.messages(query, cursor=cursor)
-            yield page, not select
-            if page.next_cursor is None:
-                break
-            if page.next_cursor in seen:
-                raise SkipMailbox(
-                    "The API gave the same cursor twice, so its list would never end",
-                    next_step="Run reconcile again later.",
-                )
-            cursor = page.next_cursor
-            seen.add(cursor)
+        except (CursorRejected, Unsupported):
+            # Nobody says how each provider refuses a cursor; without one the answer means what it says.
+            if cursor is None or reached is None or reached + 1 == query.received_before:
+                raise
+            query, cursor = replace(query, received_before=reached + 1), None
+            seen.clear()
+            continue
+        observations, dead = read_messages(page.records, at=page.observed_at, folder=query.folder_id)
+        unreadable = sum(not letter.stored for letter in dead)
+        yield _Shown(page.observed_at, observations, unreadable, whole=not query.select)
+        if page.next_cursor is None:
+            return
+        if page.next_cursor in seen:
+            raise SkipMailbox(
+                "The API gave the same cursor twice, so its list would never end",
+                next_step="Run reconcile again later.",
+            )
+        cursor = page.next_cursor
+        seen.add(cursor)
+        if dates := MAIL.dates(observations):
+            reached = surely_reached(dates)
 
 
 def _table(swept: Swept) -> pa.Table:

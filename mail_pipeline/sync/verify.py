@@ -156,6 +156,8 @@ def _gone(client: NylasClient, job: SweepJob, found: Differences) -> tuple[list[
 
 def _doubt(swept: Swept, unclear: int) -> SkipMailbox | None:
     """Return what keeps the comparison from being whole."""
+    if swept.refusal is not None:
+        return swept.refusal
     if swept.unreadable:
         return SkipMailbox(
             f"Listed records that cannot be read: {swept.unreadable:,}; so nobody can tell what is extra",

@@ -8,6 +8,7 @@ import pytest
 from mail_pipeline.simulator import Fault, FaultRule, Faults, MailboxSpec
 from mail_pipeline.sync.reconcile import ReconcileReport
 from mail_pipeline.sync.sweep import Findings
+from mail_pipeline.sync.verify import verify
 from mail_pipeline_tests.backfill.door import Edit
 from mail_pipeline_tests.live.conftest import Near
 from mail_pipeline_tests.live.near import NearWorld, folder_of
@@ -16,6 +17,8 @@ ONE_PASS = MailboxSpec("microsoft", messages=12, body_mean=300, user_folders=2)
 BY_LABEL = MailboxSpec("google", messages=12, body_mean=300, user_folders=2)
 IDS_CHANGE = MailboxSpec("ews", messages=12, body_mean=300, user_folders=2)
 BY_FOLDER = MailboxSpec("imap", messages=16, body_mean=300, user_folders=1)
+MANY = MailboxSpec("ews", messages=120, body_mean=100, user_folders=1)
+"""More than one page."""
 ALL = (ONE_PASS, BY_LABEL, IDS_CHANGE, BY_FOLDER)
 
 
@@ -137,7 +140,9 @@ def changed_mailboxes(near: Near, *specs: MailboxSpec, **options: Any) -> NearWo
 def test_a_sweep_that_breaks_off_at_any_page_changes_nothing(near: Near):
     pages = 7
     # The n-th sweep fails at its n-th page.
-    rules = [FaultRule(Fault.INTERNAL, operation="messages", first=n * (n + 1) // 2) for n in range(1, pages)]
+    rules = [
+        FaultRule(Fault.GRANT_EXPIRED, operation="messages", first=n * (n + 1) // 2) for n in range(1, pages)
+    ]
     world = changed_mailboxes(near, BY_FOLDER, faults=Faults(rules))
     before = world.contents()
 
@@ -153,6 +158,71 @@ def test_a_sweep_that_breaks_off_at_any_page_changes_nothing(near: Near):
     assert findings(world.reconcile()).missing == 1
     assert world.wrong() == {}
     assert len(world.asked("messages")) >= (pages - 1) * pages // 2 + pages - 1
+
+
+REFUSED = {"error": {"type": "provider_error", "message": "Try it some other time"}}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 504])
+def test_of_a_folder_that_is_refused_nothing_is_concluded_and_the_others_are_mended(near: Near, status: int):
+    world = near(BY_FOLDER, door=True)
+    assert world.door is not None
+    grant, provider = the_grant(world), world.simulator.provider
+    inside = mail(world)[-1]
+    [refused] = inside["folders"]
+    outside = next(each for each in mail(world)[::-1] if refused not in each["folders"])
+    provider.delete(grant, inside["id"])
+    provider.delete(grant, outside["id"])
+    late = provider.arrive(grant, subject="Late", date=outside["date"] - 60, folders=outside["folders"])
+    stands = [True]
+    world.door.refuse(
+        lambda asked: stands[0] and asked.operation == "messages" and asked.folder_id == refused,
+        status,
+        REFUSED,
+    )
+
+    report = world.reconcile(patience=0.0)
+    [one] = report.grants
+    assert one.error is not None
+    assert one.error.message.startswith("Folders that could not be listed: 1. ")
+    assert not report.succeeded
+    assert world.wrong() == {(grant, inside["id"]): "too much"}
+    assert (grant, late) in world.stored()
+    # What repairs a gap is a sweep of everything.
+    assert world.ask("SELECT count(*) FROM reconciliations") == [(0,)]
+    [told] = verify(world.settings(patience=0.0))
+    assert told.error is not None
+    assert told.error.message == one.error.message
+
+    stands[0] = False
+    assert findings(world.reconcile()).missing == 1
+    assert world.wrong() == {}
+
+
+def test_after_three_folders_refused_in_a_row_the_others_are_not_tried(near: Near):
+    world = near(BY_FOLDER, door=True)
+    assert world.door is not None
+    folders = len(world.simulator.true_folders(the_grant(world)))
+    world.door.refuse(
+        lambda asked: asked.operation == "messages" and asked.folder_id is not None, 403, REFUSED
+    )
+
+    [one] = world.reconcile().grants
+
+    assert one.error is not None
+    assert one.error.message.startswith(f"Folders that could not be listed: {folders}. ")
+    assert folders > 3
+    assert world.door.arrived() == 1 + 3
+
+
+def test_a_sweep_whose_cursor_is_rejected_goes_on_by_time(near: Near):
+    expires = FaultRule(Fault.CURSOR_EXPIRED, operation="messages", times=1)
+    world = changed_mailboxes(near, MANY, faults=Faults([expires]))
+
+    assert findings(world.reconcile()).missing == 1
+
+    assert [each.status == 200 for each in world.asked("messages")] == [True, False, True, True]
+    assert world.wrong() == {}
 
 
 @pytest.mark.parametrize("listed", ["none", "all but the last"])
@@ -272,8 +342,7 @@ def test_a_window_looks_at_all_of_its_mail_and_at_no_other(near: Near, days: int
 
 def test_mail_listed_twice_over_the_edge_of_a_page_is_one_message(near: Near):
     repeats = FaultRule(Fault.REPEATED_RECORDS, operation="messages", times=None)
-    many = MailboxSpec("ews", messages=120, body_mean=100, user_folders=1)
-    world = near(many, faults=Faults([repeats]))
+    world = near(MANY, faults=Faults([repeats]))
     arrived = world.simulator.provider.arrive(the_grant(world))
 
     report = world.reconcile()
@@ -287,8 +356,7 @@ def test_mail_listed_twice_over_the_edge_of_a_page_is_one_message(near: Near):
 
 def test_of_two_sightings_in_one_sweep_the_later_one_counts(near: Near):
     repeats = FaultRule(Fault.REPEATED_RECORDS, operation="messages", times=None)
-    many = MailboxSpec("ews", messages=120, body_mean=100, user_folders=1)
-    world = near(many, faults=Faults([repeats]), door=True)
+    world = near(MANY, faults=Faults([repeats]), door=True)
     assert world.door is not None
     grant = the_grant(world)
     # The last of the first page is the first of the second.
@@ -306,8 +374,7 @@ def test_of_two_sightings_in_one_sweep_the_later_one_counts(near: Near):
 
 def test_a_list_that_goes_round_in_circles_is_given_up(near: Near):
     repeated = FaultRule(Fault.REPEATED_CURSOR, operation="messages", times=None)
-    many = MailboxSpec("ews", messages=120, body_mean=100, user_folders=1)
-    world = near(many, faults=Faults([repeated]))
+    world = near(MANY, faults=Faults([repeated]))
     before = world.contents()
 
     [one] = world.reconcile().grants
