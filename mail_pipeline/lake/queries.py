@@ -258,20 +258,25 @@ WHERE trigger = 'grant.expired'
 """When each grant expired, and when it was connected again, or seen valid where that was not told."""
 
 _NOT_RELISTED = """
-EXISTS (
-    SELECT 1 FROM stream_ledger l
-    WHERE l.grant_id = g.id AND l.stream IN ('contacts', 'calendars', 'events') AND l.state <> 'skipped'
-        AND (l.state <> 'complete' OR coalesce(l.pass_started < gaps.ended_at, true))
-)
+SELECT 1 FROM stream_ledger l
+WHERE l.grant_id = g.id AND l.stream IN ('contacts', 'calendars', 'events') AND l.state <> 'skipped'
+    AND NOT list_contains(coalesce(g.streams_off, []), l.stream)
+    AND (l.state <> 'complete' OR coalesce(l.pass_started < gaps.ended_at, true))
 """
-"""What was listed of an account beside its mail was not listed again since a gap ended."""
+"""What was listed of an account beside its mail, is wanted, and was not listed again since a gap ended."""
+
+_CONCERNED = """
+(gaps.grant_id IS NULL OR gaps.grant_id = g.id) AND coalesce(g.created_at < gaps.ended_at, true)
+"""
+"""A gap may lack something of a grant."""
 
 MARK_REPAIRED_GAPS = f"""
 UPDATE gaps SET repaired_at = now()
-WHERE repaired_at IS NULL AND ended_at IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM grants g
-    WHERE (gaps.grant_id IS NULL OR g.id = gaps.grant_id) AND g.created_at < gaps.ended_at AND (
-        {_NOT_RELISTED}
+WHERE repaired_at IS NULL
+AND (ended_at IS NOT NULL OR grant_id IN (SELECT id FROM all_grants WHERE deleted_at IS NOT NULL))
+AND NOT EXISTS (
+    SELECT 1 FROM grants g WHERE {_CONCERNED} AND (
+        EXISTS ({_NOT_RELISTED})
         OR g.provider NOT IN ('virtual-calendar', 'zoom') AND NOT EXISTS (
             SELECT 1 FROM reconciliations r
             WHERE r.grant_id = g.id AND r.since IS NULL AND r.began_at >= gaps.ended_at
@@ -287,16 +292,19 @@ One that has expired keeps it open until it is connected again, or gone.
 
 GRANTS_TO_REPAIR = f"""
 SELECT DISTINCT g.id FROM grants g
-JOIN gaps ON (gaps.grant_id IS NULL OR gaps.grant_id = g.id) AND g.created_at < gaps.ended_at
-WHERE g.status = 'valid' AND gaps.repaired_at IS NULL AND (
-    {_NOT_RELISTED}
+JOIN gaps ON {_CONCERNED}
+WHERE g.status = 'valid' AND gaps.repaired_at IS NULL AND gaps.ended_at IS NOT NULL AND (
+    EXISTS ({_NOT_RELISTED} AND NOT (l.state = 'failed' AND l.updated_at >= gaps.ended_at))
     OR g.provider NOT IN ('virtual-calendar', 'zoom') AND NOT EXISTS (
         SELECT 1 FROM reconciliations r
         WHERE r.grant_id = g.id AND r.since IS NULL AND r.began_at >= gaps.ended_at
     )
 )
 """
-"""Grants that can be listed and were not, whole, since a gap that concerns them ended."""
+"""Grants that can be listed and were not, whole, since a gap that concerns them ended.
+
+A list beside the mail that was tried since and failed is left to the nightly mirroring.
+"""
 
 BEGUN_STREAMS = """
 SELECT DISTINCT stream, grant_id FROM stream_ledger

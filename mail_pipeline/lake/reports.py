@@ -22,11 +22,19 @@ SELECT coalesce(sum(copies), 0)::BIGINT, count(*) FILTER (copies > 1) FROM (
 """
 """Rows of contacts, calendars and events, and how many of these have more than one."""
 
-INCOMPLETE_STREAMS = """
-SELECT stream, grant_id, state, coalesce(reason, ''), coalesce(next_step, '')
-FROM stream_ledger SEMI JOIN grants ON grants.id = stream_ledger.grant_id
-WHERE state NOT IN ('complete', 'skipped') ORDER BY state, stream, grant_id
+_WANTED_LISTS = """
+FROM stream_ledger l JOIN grants g ON g.id = l.grant_id
+WHERE l.state <> 'skipped'
+    AND NOT list_contains(coalesce(g.streams_off, []), replace(l.stream, 'provider_threads', 'threads'))
 """
+"""Lists beside the mail that are offered and that the configuration file does not leave out."""
+
+INCOMPLETE_STREAMS = f"""
+SELECT l.stream, l.grant_id, l.state, coalesce(l.reason, ''), coalesce(l.next_step, '')
+{_WANTED_LISTS} AND l.state <> 'complete' AND l.stream <> 'provider_threads'
+ORDER BY l.state, l.stream, l.grant_id
+"""
+"""Provider's threads are listed on request only, so that nothing goes on with them by itself."""
 
 OVERVIEW = """
 SELECT
@@ -126,7 +134,7 @@ SELECT stream, state, count(DISTINCT grant_id) AS grants, sum(records)::BIGINT A
 FROM stream_ledger GROUP BY ALL ORDER BY stream, state
 """
 
-FRESHNESS = """
+FRESHNESS = f"""
 WITH swept AS (
     SELECT grant_id, max(began_at) AS at FROM reconciliations WHERE since IS NULL GROUP BY grant_id
 ), told AS (
@@ -145,8 +153,7 @@ WITH swept AS (
     FROM (SELECT DISTINCT grant_id FROM mail WHERE messages > 0)
     LEFT JOIN mart_watermarks w USING (grant_id) LEFT JOIN written USING (grant_id)
 ), lists AS (
-    SELECT state FROM stream_ledger SEMI JOIN grants ON grants.id = stream_ledger.grant_id
-    WHERE state <> 'skipped'
+    SELECT l.state {_WANTED_LISTS}
 )
 SELECT (SELECT min(word) FROM mail), (SELECT count(*) FROM mail),
     (SELECT count(*) FROM mail WHERE state = 'complete'),

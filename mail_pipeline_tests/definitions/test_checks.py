@@ -71,11 +71,13 @@ def test_the_checks_tell_an_unfinished_lake_from_a_whole_one_and_a_whole_one_fro
         lake.execute("INSERT INTO all_messages SELECT * FROM all_messages ORDER BY id LIMIT 2")
         lake.execute("INSERT INTO dead_letters (object, reason, stored) VALUES ('message', 'no id', false)")
         lake.execute("INSERT INTO all_contacts (grant_id, id) VALUES ('g', 'c'), ('g', 'c')")
-        lake.execute(
-            "INSERT INTO checkpoints (partition_key, version, grant_id, stream, state, reason) "
-            "VALUES (?, 1, ?, 'contacts', 'failed', 'Why')",
-            [f"contacts:{grant_id}", grant_id],
-        )
+        for stream in ("contacts", "events", "provider_threads"):
+            lake.execute(
+                "INSERT INTO checkpoints (partition_key, version, grant_id, stream, state, reason) "
+                "VALUES (?, 1, ?, ?, 'failed', 'Why')",
+                [f"{stream}:{grant_id}", grant_id, stream],
+            )
+        lake.execute("UPDATE all_grants SET streams_off = ['events']")
     broken = evaluations(instance)
     # Each that is red says what mends it: a command, or what to report.
     for each in broken.values():
@@ -84,7 +86,8 @@ def test_the_checks_tell_an_unfinished_lake_from_a_whole_one_and_a_whole_one_fro
     assert values(broken["one_row_per_record"])["repeated"] == 1
     listed = broken["streams_complete"].metadata["lists"]
     assert isinstance(listed, dg.TableMetadataValue)
-    assert [record.data["reason"] for record in listed.records] == ["Why"]
+    # Events are not wanted any more, and nothing lists a provider's threads by itself.
+    assert [(each.data["stream"], each.data["reason"]) for each in listed.records] == [("contacts", "Why")]
     assert not broken["one_row_per_message"].passed
     assert broken["one_row_per_message"].severity == dg.AssetCheckSeverity.ERROR
     assert counts(broken["one_row_per_message"]) == {"rows": 22, "repeated": 2}

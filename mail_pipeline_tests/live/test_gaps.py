@@ -2,18 +2,25 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mail_pipeline.inbox.landing import Delivery
+from mail_pipeline.lake import queries
+from mail_pipeline.lake.rows import arrow_table
+from mail_pipeline.lake.writer import Lake
 from mail_pipeline.ledger import grants_with_open_gaps
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, MailboxSpec
 from mail_pipeline.simulator.webhooks import Webhook
 from mail_pipeline.sync.accounts import refresh_grants
+from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows
 from mail_pipeline.sync.coverage import GRANT_EXPIRED, RECEIVER_DOWN, WEBHOOK_NOT_ACTIVE
 from mail_pipeline_tests.live.conftest import Near
+from mail_pipeline_tests.live.envelopes import GRANT, know
 from mail_pipeline_tests.live.near import NearWorld
 
 GOOGLE = MailboxSpec("google", messages=5, body_mean=300, user_folders=1)
@@ -402,6 +409,68 @@ def test_a_grant_that_has_expired_keeps_a_gap_open_until_it_is_connected_again_o
     world.settle()
     assert world.keys() == [microsoft]
     assert world.watch().open_gaps == 0
+
+
+def test_the_gap_of_an_expired_grant_ends_with_the_grant(near: Near):
+    world = near(GOOGLE, MICROSOFT)
+    world.follow()
+    gone = world.grant_id("google")
+    world.simulator.provider.expire(gone)
+    world.settle()
+    world.simulator.clock.advance(80 * HOUR)
+    assert world.watch().open_gaps == 1
+
+    world.simulator.provider.disconnect(gone)
+    world.settle()
+    assert world.watch().open_gaps == 0
+
+
+GAP_BEGAN, GAP_ENDED, SWEPT = 1_790_000_000, 1_790_001_000, 1_790_002_000
+
+
+def after_a_gap(data: Path, **contacts: Any) -> tuple[set[str], bool]:
+    """Return the grants to repair and whether the gap counts as repaired, with such a list of contacts."""
+    checkpoint = Checkpoint(partition_key=f"contacts:{GRANT}", grant_id=GRANT, stream="contacts", **contacts)
+    with Lake(data) as lake, lake.transaction() as transaction:
+        swept = [(GRANT, None, SWEPT, SWEPT, 1, 0, 0, 0)]
+        transaction.append("reconciliations", arrow_table("reconciliations", swept))
+        gap = [(RECEIVER_DOWN, None, GAP_BEGAN, GAP_ENDED, GAP_ENDED, None)]
+        transaction.append("gaps", arrow_table("gaps", gap))
+        transaction.append("checkpoints", checkpoint_rows([replace(checkpoint, version=1)]))
+        to_repair = {grant for (grant,) in transaction.rows(queries.GRANTS_TO_REPAIR)}
+        transaction.change("gaps", queries.MARK_REPAIRED_GAPS)
+        [(repaired,)] = transaction.rows("SELECT repaired_at IS NOT NULL FROM gaps")
+    return to_repair, repaired
+
+
+@pytest.mark.parametrize(
+    ("streams_off", "contacts", "to_repair", "repaired"),
+    [
+        ([], {"state": "complete", "pass_started": SWEPT}, set(), True),
+        ([], {"state": "complete", "pass_started": GAP_BEGAN}, {GRANT}, False),
+        (["contacts"], {"state": "complete", "pass_started": GAP_BEGAN}, set(), True),
+        # The nightly mirroring tries it again; the mail is not swept each hour for it.
+        ([], {"state": "failed", "updated_at": SWEPT}, set(), False),
+        ([], {"state": "failed", "updated_at": GAP_BEGAN}, {GRANT}, False),
+        ([], {"state": "paused", "updated_at": SWEPT}, {GRANT}, False),
+    ],
+    ids=["listed since", "not listed since", "switched off", "failed since", "failed before", "paused since"],
+)
+def test_a_list_beside_the_mail_keeps_a_gap_open_while_it_is_wanted(
+    data: Path, streams_off: list[str], contacts: dict[str, Any], to_repair: set[str], repaired: bool
+):
+    know(data, GRANT, created_at=1_700_000_000, streams_off=streams_off)
+    assert after_a_gap(data, **contacts) == (to_repair, repaired)
+
+
+def test_a_grant_without_a_date_of_its_own_is_swept_after_a_gap_like_any_other(data: Path):
+    know(data, GRANT, created_at=None)
+    with Lake(data) as lake, lake.transaction() as transaction:
+        gap = [(RECEIVER_DOWN, None, GAP_BEGAN, GAP_ENDED, GAP_ENDED, None)]
+        transaction.append("gaps", arrow_table("gaps", gap))
+        transaction.change("gaps", queries.MARK_REPAIRED_GAPS)
+        assert transaction.rows("SELECT repaired_at FROM gaps") == [(None,)]
+    assert grants_with_open_gaps(data) == {GRANT}
 
 
 def test_a_grant_without_mail_keeps_no_gap_open(near: Near):
