@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ def disk_errors(data: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise _disk_error(error, data) or error from error
-    except duckdb.Error as error:
+    except (duckdb.Error, sqlite3.Error) as error:
         raise database_error(error, data) or error from error
 
 

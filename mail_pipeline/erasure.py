@@ -20,7 +20,7 @@ def erase_excluded(settings: Settings) -> RemovalReport:
     That is the tables, the marts and texts made of them, all their earlier states, the landing table and the
     search index, which is made anew when it is next refreshed. A query that is under way, and a notebook that
     looks at an earlier state, lose their files. Safe to interrupt and to repeat. Raises RetryLater where a
-    grant is being listed, StopRun for a wrong file.
+    grant is being listed or the catalog read, StopRun for a wrong file.
     """
     report = remove_excluded(settings)
     with Lake(settings.data) as lake:
@@ -45,7 +45,7 @@ def forget_grant(settings: Settings, grant_id: str) -> ForgetReport:
 
 
 def _erase_traces(settings: Settings) -> None:
-    """Remove earlier states of the tables, and the search index."""
+    """Remove the search index, and earlier states of the tables."""
+    erase(settings.data)
     with Lake(settings.data) as lake:
         purge(lake)
-    erase(settings.data)

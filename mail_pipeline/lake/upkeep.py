@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from mail_pipeline.errors import RetryLater
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.connection import catalog_path
 from mail_pipeline.lake.extremes import recount_extremes
@@ -120,7 +121,8 @@ def upkeep(lake: Lake, *, keep: timedelta = timedelta(days=7)) -> UpkeepReport:
 def purge(lake: Lake) -> None:
     """Remove for good what has been deleted: from the tables' files, from old snapshots, from the catalog.
 
-    Nobody can look back any more, and a query under way may lose its files.
+    Nobody can look back any more, and a query under way may lose its files. Raises RetryLater where the catalog
+    is being read: all is removed by then, but for what its log still holds.
     """
     for table, files in _files(lake).items():
         # Rows deleted from a file lie in it until it is written anew.
@@ -131,8 +133,14 @@ def purge(lake: Lake) -> None:
         lake.call(statement, {"age": timedelta()})
     recount_extremes(lake)
     with lake.locked(), closing(sqlite3.connect(catalog_path(lake.data))) as catalog:
-        # Its free pages hold what was in it.
+        # Its free pages, and its log, hold what was in it: a file's least and greatest subject, among others.
         catalog.execute("VACUUM")
+        busy, *_ = catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise RetryLater(
+            f"The catalog in {lake.data} is being read, so its log still holds what is removed",
+            next_step="Do this again.",
+        )
 
 
 class _Files(NamedTuple):

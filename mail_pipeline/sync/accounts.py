@@ -110,7 +110,12 @@ def refresh_folders(
         grants = [row for row in grants if row["status"] == "valid" and (only is None or row["id"] in only)]
         before = _stored_folders(lake)
         with ThreadPoolExecutor(settings.workers, thread_name_prefix="folders") as pool:
-            answers = list(pool.map(lambda grant: _folders(client, grant), grants))
+            try:
+                answers = list(pool.map(lambda grant: _folders(client, grant), grants))
+            except BaseException:
+                # Else an interrupt would wait for every grant's list.
+                client.cancel()
+                raise
         listed: dict[Any, dict[str, Any]] = {}
         dead: list[_Dead] = []
         failed: dict[str, str] = {}
