@@ -121,8 +121,8 @@ def upkeep(lake: Lake, *, keep: timedelta = timedelta(days=7)) -> UpkeepReport:
 def purge(lake: Lake) -> None:
     """Remove for good what has been deleted: from the tables' files, from old snapshots, from the catalog.
 
-    Nobody can look back any more, and a query under way may lose its files. Raises RetryLater where the catalog
-    is being read: all is removed by then, but for what its log still holds.
+    Nobody can look back any more, and a query under way may lose its files. Raises RetryLater where the
+    catalog is being read: all is removed by then, but for what its log still holds.
     """
     for table, files in _files(lake).items():
         # Rows deleted from a file lie in it until it is written anew.

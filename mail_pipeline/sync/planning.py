@@ -1,11 +1,13 @@
 """What a batch of notifications comes to: observations, requests to come, and what became of each."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mail_pipeline.errors import traced
 from mail_pipeline.inbox.landing import Landed
 from mail_pipeline.inbox.narrowing import is_forgotten
 from mail_pipeline.subset import Subset
@@ -46,6 +48,9 @@ NO_TABLE = "There is no table for it yet"
 
 _CHANGEABLE = frozenset({"subject", "body", "folders", "unread", "starred"})
 _RAW_AT_MOST = 1_000_000
+_MISREAD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What code raises that met a shape it did not expect; what the disk raises, concerns all of them."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -83,6 +88,10 @@ def plan_batch(batch: Sequence[Landed], grants: Mapping[str, dict[str, Any]], sc
             outcome, reason = _take(plan, notification, grants, scopes)
         except Unreadable as error:
             outcome, reason = DEAD, str(error)
+        except _MISREAD as error:
+            # A fault of this program, and no reason to keep back all that has landed behind it.
+            _log.error("Notification %d was not read for an unexpected %s", landed.number, traced(error))
+            outcome, reason = DEAD, f"An unexpected {type(error).__name__} kept it from being read"
         if outcome == DEAD:
             plan.dead.append(_dead_row(landed, notification, reason or ""))
         plan.rows.append(_row(landed, notification, outcome, reason))

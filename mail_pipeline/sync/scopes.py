@@ -69,6 +69,9 @@ class Scope:
             if date < subset.since:
                 return Judgement(notification, "It is older than what is wanted", left=True)
         if subset.folders:
+            if isinstance(folders, list) and not all(isinstance(each, str) for each in folders):
+                # Whoever reads it will name the field.
+                return Judgement(notification)
             if not isinstance(folders, list) or any(each not in self.standings for each in folders):
                 return Judgement(notification, unsure=True)
             if not subset.keeps_in(folders, self._standing):

@@ -4,6 +4,7 @@ import gzip
 import json
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from mail_pipeline.errors import RetryLater, StopRun
-from mail_pipeline.inbox.landing import Delivery, Landing
+from mail_pipeline.inbox.landing import Delivery, Landed, Landing
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import KeyRejected
 from mail_pipeline.simulator import Disorder, MailboxSpec, SimulatedClock
-from mail_pipeline.sync.apply import LEASE, AnotherApplies, ApplyReport, apply
+from mail_pipeline.sync import planning
+from mail_pipeline.sync.apply import LEASE, AnotherApplies, ApplyReport, Replay, apply
 from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.notifications import Notification, read_notification
 from mail_pipeline.sync.planning import UNKNOWN_GRANT
 from mail_pipeline_tests.backfill.test_kills import commits
 from mail_pipeline_tests.live.conftest import Near
@@ -163,6 +166,46 @@ def test_each_kind_of_bad_body_is_dead_with_its_reason_and_the_rest_of_the_batch
         # What came is kept as it came.
         if not isinstance(bad, bytes):
             assert json.loads(letters[position][2]) == bad
+
+
+@pytest.mark.parametrize("folders", [[{"id": "INBOX"}], [["INBOX"]], [None], ["INBOX", 5]])
+def test_folders_of_a_wrong_shape_are_dead_beside_a_rule_on_folders_too(
+    knowing: Path, tmp_path: Path, folders: list[Any]
+) -> None:
+    config = tmp_path / "mail_pipeline.toml"
+    config.write_text('exclude_folders = ["role:junk"]')
+    land(knowing, [created("a", folders=folders), envelope("folder.updated", NOW, id="INBOX")])
+
+    report = apply(replace(offline(knowing), config=config))
+
+    assert (report.count("dead"), report.count("applied")) == (1, 1)
+    [(reason,)] = ask(knowing, "SELECT reason FROM dead_letters")
+    assert reason.startswith("folders: expected a list of texts")
+
+
+def test_a_notification_that_breaks_its_reader_keeps_back_nothing_that_landed_behind_it(
+    knowing: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(landed: Landed) -> Notification:
+        if b"Secret" in landed.body:
+            raise TypeError(landed.body)
+        return read_notification(landed)
+
+    monkeypatch.setattr(planning, "read_notification", read)
+    land(knowing, [created("a", subject="Secret plans"), created("b")])
+    report = apply_offline(knowing)
+
+    assert (report.count("dead"), report.count("applied")) == (1, 1)
+    assert list(subjects(knowing)) == ["b"]
+    assert ask(knowing, "SELECT reason FROM dead_letters") == [
+        ("An unexpected TypeError kept it from being read",)
+    ]
+    assert "TypeError" in caplog.text
+    assert "Secret plans" not in caplog.text
+
+    monkeypatch.undo()
+    apply_offline(knowing, replay=Replay.read("dead"))
+    assert set(subjects(knowing)) == {"a", "b"}
 
 
 def test_broken_gzip_is_dead_and_whole_gzip_is_applied(knowing: Path) -> None:
