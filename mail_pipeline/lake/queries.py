@@ -173,12 +173,14 @@ for a reason that was not known then, is not.
 """
 
 SWEPT_UNKNOWN = """
-SELECT s.id, CASE WHEN NOT bool_or(s.folder_id IS NULL) THEN min(s.folder_id) END, bool_or(m.id IS NOT NULL)
+SELECT s.id, CASE WHEN NOT bool_or(s.folder_id IS NULL) THEN min(s.folder_id) END,
+    bool_or(m.deleted_at IS NOT NULL)
 FROM swept s LEFT JOIN all_messages m ON m.grant_id = $grant AND m.id = s.id
-WHERE m.id IS NULL OR m.deleted_at < to_timestamp(s.at)
+WHERE m.id IS NULL OR m.deleted_at < to_timestamp(s.at) OR json_type(m.field_times, '$.date') = 'NULL'
 GROUP BY s.id
 """
-"""Messages in the table `swept` that the lake does not hold, or holds as gone since before they were seen.
+"""Messages in the table `swept` that the lake does not hold, of which it was only told in what folder they
+are, or that it holds as gone since before they were seen.
 
 With a folder to ask for them in, and whether the lake holds them as gone.
 """

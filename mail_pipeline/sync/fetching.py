@@ -43,6 +43,7 @@ from mail_pipeline.sync.records import DeadLetter, read_messages
 from mail_pipeline.sync.refusals import REFUSED_IN_A_ROW
 from mail_pipeline.sync.scopes import Scope, Scopes, departures
 from mail_pipeline.sync.streams import BY_KIND, EVENTS
+from mail_pipeline.sync.streams.mail import find_message
 
 _log = logging.getLogger(__name__)
 
@@ -254,7 +255,7 @@ class Fetcher:
         identity = fetch.object_id or ""
         stream = BY_KIND.get(fetch.object)
         if stream is None:
-            page, folder = ask_message(grant, fetch, imap=imap)
+            page, folder = find_message(grant, identity, fetch.folder_id, imap=imap)
             # Asked for in one folder, it is told with the folders the server knows there, not with all.
             yield page, read_messages(page.records, at=page.observed_at, folder=folder)
         elif stream is not EVENTS or fetch.folder_id is not None:
@@ -293,22 +294,6 @@ class Fetcher:
 
     def _scope(self, known: dict[str, Any]) -> Scope:
         return Scopes(self._lake, read_subsets(self._settings)).of(known["id"], known["provider"])
-
-
-def ask_message(grant: GrantClient, fetch: Fetch, *, imap: bool) -> tuple[Page, str | None]:
-    """Return the page with a message, and the folder it was found in where one was asked.
-
-    Raises NotFound; on IMAP one that is looked for as missing is looked for in all folders before.
-    """
-    identity = fetch.object_id or ""
-    folder = fetch.folder_id
-    try:
-        return grant.message(identity, folder_id=folder, query_imap=folder is not None), folder
-    except NotFound:
-        if fetch.reason != MISSING or not imap:
-            raise
-        # It may be older than the cache, or have moved to a folder that was listed already.
-        return grant.message(identity, query_imap=True), None
 
 
 def _object(fetch: Fetch) -> _Object:

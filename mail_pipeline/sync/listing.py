@@ -151,6 +151,7 @@ class Listing:
         if position.step.fields:
             # Come since the mailbox was listed; the list in progress tells only a part of them.
             fresh = self._stream.whole(self._grant, self.part, [each.id for each in fresh], dead)
+        self._seen.add(each.id for each in fresh)
         dates = self._stream.dates(observations)
         position = replace(
             position,
@@ -231,7 +232,6 @@ class Listing:
             return [], shown
         seen = self._seen.among([each.id for each in shown])
         fresh = [each for each in shown if each.id not in seen]
-        self._seen.add(each.id for each in fresh)
         return fresh, [each for each in shown if each.id in seen]
 
     def _submit(self, write: Write) -> None:

@@ -10,10 +10,9 @@ from mail_pipeline.lake import queries
 from mail_pipeline.nylas import MalformedPage, NotFound, NylasClient, Unsupported
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.checkpoints import COMPLETE, newest_checkpoints
-from mail_pipeline.sync.fetches import MESSAGE, MISSING, Fetch
-from mail_pipeline.sync.fetching import ask_message
 from mail_pipeline.sync.partition_keys import RECENT, split
 from mail_pipeline.sync.position import oldest_second
+from mail_pipeline.sync.streams.mail import find_message
 from mail_pipeline.sync.sweep import Differences, Swept, compare
 from mail_pipeline.sync.sweeps import SweepJob, Sweeps, open_sweeps
 
@@ -142,9 +141,8 @@ def _gone(client: NylasClient, job: SweepJob, found: Differences) -> tuple[list[
     unclear = 0
     with client.grant(job.grant_id, job.provider) as grant:
         for identity, folder in found.missing:
-            asked = Fetch(MESSAGE, job.grant_id, identity, MISSING, folder)
             try:
-                page, _ = ask_message(grant, asked, imap=bool(job.grant["per_folder"]))
+                page, _ = find_message(grant, identity, folder, imap=bool(job.grant["per_folder"]))
             except NotFound:
                 gone.append(identity)
             except (Unsupported, MalformedPage):

@@ -277,17 +277,18 @@ def test_a_record_without_a_readable_id_may_be_any_of_the_missing(near: Near, sp
 
 
 def test_not_found_alone_does_not_delete(near: Near):
-    gone = FaultRule(Fault.FOLDER_GONE, operation="message", times=None)
-    world = near(BY_FOLDER, faults=Faults([gone]))
+    world = near(BY_FOLDER, door=True)
+    assert world.door is not None
     grant = the_grant(world)
     oldest = mail(world)[-1]
-    # The lake has heard nothing of it, and asking for it in its folder brings "not found".
+    # The lake has heard nothing of it, and asking for it brings "not found", in its folder and in any.
+    world.door.refuse(lambda asked: asked.operation == "message", 404, REFUSED)
     world.simulator.provider.arrive(
         grant, subject="Hard to find", date=oldest["date"] - 60, folders=oldest["folders"]
     )
 
     assert findings(world.reconcile()).unknown == 1
-    assert [each.status for each in world.asked("message")] == [404]
+    assert world.door.arrived("message") == 2
     assert deleted(world) == 0
 
 

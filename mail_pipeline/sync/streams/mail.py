@@ -55,29 +55,39 @@ class MessageStream(Stream):
         asked = position.step.select
         if not grant.shows("message", "body") or (asked and "body" not in asked):
             return []
-        return self.whole(grant, part, [each.id for each in observations if "body" not in each.fields], dead)
+        bodiless = [each.id for each in observations if "body" not in each.fields]
+        fetched, unread = self._each(grant, part, bodiless)
+        # Their lines in the list could be read, so they are stored all the same.
+        dead += [replace(letter, stored=True) for letter in unread]
+        return fetched
 
     def whole(
         self, grant: GrantClient, part: Slice, identities: Iterable[str], dead: list[DeadLetter]
     ) -> list[Observation]:
-        """Fetch messages one by one; their lines in a list could be read."""
+        """Fetch messages one by one; one that is gone is left out."""
+        fetched, unread = self._each(grant, part, identities)
+        dead += unread
+        return fetched
+
+    def _each(
+        self, grant: GrantClient, part: Slice, identities: Iterable[str]
+    ) -> tuple[list[Observation], list[DeadLetter]]:
         fetched: list[Observation] = []
+        dead: list[DeadLetter] = []
         for identity in identities:
             try:
-                page = grant.message(identity, folder_id=part.scope, query_imap=part.scope is not None)
+                page, folder = find_message(grant, identity, part.scope, imap=part.scope is not None)
             except NotFound:
                 # Gone since, or out of reach on this server: its line in the list is what there is.
                 continue
             except (Unsupported, MalformedPage) as error:
                 # One message the provider chokes on must not keep its mailbox from ever ending.
-                known = raw({"id": identity})
-                dead.append(DeadLetter("message", identity, f"body: {error.message}", known, stored=True))
+                dead.append(DeadLetter("message", identity, f"body: {error.message}", raw({"id": identity})))
                 continue
-            found, unread = self.read(page, part)
+            found, unread = read_messages(page.records, at=page.observed_at, folder=folder)
             fetched += found
-            # The line in the list could be read, so the message is stored all the same.
-            dead += [replace(letter, stored=True) for letter in unread]
-        return fetched
+            dead += unread
+        return fetched, dead
 
     def following(self, part: Slice, position: Position) -> Position | None:
         """Go on with the next step of what is added, if any."""
@@ -91,6 +101,22 @@ class MessageStream(Stream):
     def dates(self, observations: Iterable[Observation]) -> list[int]:
         """Return the dates of messages."""
         return [date for each in observations if (date := each.fields.get("date")) is not None]
+
+
+def find_message(
+    grant: GrantClient, identity: str, folder: str | None, *, imap: bool
+) -> tuple[Page, str | None]:
+    """Return the page with a message, and the folder in which it was found where it was asked for in one.
+
+    On IMAP one that is not found is looked for in all folders: it may have moved to one that was listed
+    already, or be older than the cache. Raises NotFound.
+    """
+    try:
+        return grant.message(identity, folder_id=folder, query_imap=folder is not None), folder
+    except NotFound:
+        if not imap:
+            raise
+        return grant.message(identity, query_imap=True), None
 
 
 MAIL = MessageStream()
