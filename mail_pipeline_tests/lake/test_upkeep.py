@@ -1,14 +1,17 @@
+import subprocess
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from hashlib import md5
+from subprocess import PIPE
 
 import pyarrow as pa
 import pytest
 
 from mail_pipeline.errors import RetryLater
-from mail_pipeline.lake.connection import connect
+from mail_pipeline.lake.connection import catalog_path, connect
 from mail_pipeline.lake.transaction import Transaction
-from mail_pipeline.lake.upkeep import tidy, tidy_after, upkeep
+from mail_pipeline.lake.upkeep import purge, tidy, tidy_after, upkeep
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sync.checkpoints import Checkpoint, checkpoint_rows, newest_checkpoints
 from mail_pipeline_tests.lake.letters import STORED, keys, letters
@@ -22,6 +25,7 @@ SELECT 'g' AS grant_id, md5(n::VARCHAR) AS id, md5('subject' || n) AS subject,
 FROM range($first, $first + $messages) numbers(n)
 """
 """As an API lists them: the newest first."""
+SECRET, OTHER = 918_273_645_546_372, 564_738_291_192_837
 NUMBERS = [f"{number}" for number in range(12)]
 
 
@@ -150,6 +154,46 @@ def test_a_reader_in_its_transaction_is_not_disturbed_by_upkeep(lake: Lake):
             transaction.delete("dead_letters", keys("g", *range(12)))
         upkeep(lake)
         assert [number for (number,) in connection.execute(STORED).fetchall()] == NUMBERS
+
+
+READER = """
+import sys
+from mail_pipeline.lake.connection import connect
+with connect(sys.argv[1]) as lake:
+    lake.execute("BEGIN")
+    print(lake.execute("SELECT count(*) FROM dead_letters").fetchone(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_is_purged_is_in_none_of_the_catalogs_files_or_is_not_called_purged(lake: Lake):
+    with lake.transaction() as transaction:
+        transaction.append("dead_letters", letters("g", SECRET))
+    with lake.transaction() as transaction:
+        transaction.append("dead_letters", letters("g", OTHER))
+        transaction.delete("dead_letters", keys("g", SECRET))
+
+    # In a process of its own: two SQLites of one process do not see each other's locks.
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, lake.data], stdin=PIPE, stdout=PIPE, text=True
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "(1,)\n"
+        with pytest.raises(RetryLater, match="is being read"):
+            purge(lake)
+        reader.communicate()
+    assert holds(lake, SECRET)
+
+    purge(lake)
+    assert not holds(lake, SECRET)
+    assert holds(lake, OTHER)
+
+
+def holds(lake: Lake, number: int) -> bool:
+    return any(
+        str(number).encode() in file.read_bytes()
+        for file in catalog_path(lake.data).parent.glob("catalog.sqlite*")
+    )
 
 
 def test_a_snapshot_of_before_the_upkeep_can_still_be_read(lake: Lake):

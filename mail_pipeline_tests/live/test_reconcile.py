@@ -221,6 +221,34 @@ def test_a_sweep_that_is_interrupted_ends_at_once_and_changes_nothing(near: Near
     assert world.wrong() == {}
 
 
+REFRESH = """
+from mail_pipeline.cli.signals import interruptible
+from mail_pipeline.settings import Settings
+from mail_pipeline.sync.accounts import refresh_folders
+with interruptible():
+    refresh_folders(Settings.from_env())
+"""
+
+
+def test_an_interrupt_ends_the_listing_of_folders_at_once(near: Near):
+    world = near(IMAP, GOOGLE, door=True)
+    assert world.door is not None
+    release = world.door.hold(lambda asked: asked.operation == "folders")
+    with subprocess.Popen(
+        [sys.executable, "-c", REFRESH],
+        env={**os.environ, **world.environment()},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        world.door.wait_for(2, "folders")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    release.set()
+
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in errors
+
+
 def test_nothing_connected_is_nothing_to_do(near: Near):
     world = near(MailboxSpec("ews", messages=5, valid=False), backfilled=False)
 
