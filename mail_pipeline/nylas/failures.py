@@ -126,7 +126,11 @@ def refused(
             return Failure(KeyRejected(text, next_step=REGION_STEP))
         return Failure(GrantRejected(text, next_step=RECONNECT_STEP), unauthorized=True)
     if status < 400:
-        return Failure(NotNylas(f"{text}{_elsewhere(answer)}", next_step=ADDRESS_STEP))
+        elsewhere = _elsewhere(answer)
+        if application:
+            return Failure(NotNylas(f"{text}{elsewhere}", next_step=ADDRESS_STEP))
+        # Others of this address are answered well: it is this mailbox's alone.
+        return unreadable(shown, answer, UnreadableError(f"expected 200{elsewhere}"), application=False)
     if application:
         if status == 403 and shaped:
             return Failure(KeyRejected(text, next_step=REGION_STEP))

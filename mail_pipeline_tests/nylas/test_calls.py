@@ -12,7 +12,6 @@ from mail_pipeline.nylas import (
     MalformedPage,
     MessageQuery,
     NotFound,
-    NotNylas,
     NylasClient,
     ProviderUnavailable,
     Throttled,
@@ -59,7 +58,6 @@ def test_whatever_may_pass_is_tried_again_until_the_page_comes(server, imap, tro
         (refusal(403, "insufficient_scopes"), GrantRejected),
         (refusal(423), GrantRejected),
         (refusal(404, "grant.not_found"), NotFound),
-        (Reply(b"", 302, {"Location": "https://elsewhere.example/"}), NotNylas),
     ],
 )
 def test_whatever_will_not_pass_is_asked_once(server, imap, clock, reply, error):

@@ -163,14 +163,26 @@ def test_how_long_to_wait_is_read_in_every_form(status, header, words, seconds):
     assert judge(status, "quota", message=words, headers=headers).wait == failure.wait
 
 
-def test_a_redirect_names_the_host_it_points_to_and_nothing_more_of_it():
+@pytest.mark.parametrize("application", [True, False])
+def test_a_redirect_names_the_host_it_points_to_and_nothing_more_of_it(application):
     location = "https://user:pw@login.example.org/sign-in?token=SECRET"
-    failure = judge(302, body=b"", headers={"Location": location})
-    assert type(failure.error) is NotNylas
+    failure = judge(302, body=b"", headers={"Location": location}, application=application)
+    kind = NotNylas if application else MalformedPage
+    assert type(failure.error) is kind
     assert "login.example.org" in str(failure.error)
     assert "SECRET" not in str(failure.error)
     assert "pw" not in str(failure.error)
-    assert type(judge(302, body=b"", headers={"Location": "http://[oops"}).error) is NotNylas
+    broken = judge(302, body=b"", headers={"Location": "http://[oops"}, application=application)
+    assert type(broken.error) is kind
+
+
+@pytest.mark.parametrize("status", [204, 206, 302, 304])
+def test_what_is_neither_a_page_nor_an_error_pauses_its_mailbox_and_no_other(status):
+    failure = judge(status, body=b"")
+    assert type(failure.error) is MalformedPage
+    assert failure.retry == "few times"
+    assert f"answered {status}" in str(failure.error)
+    assert "NYLAS_API_URI" not in failure.error.next_step
 
 
 def test_an_exchange_without_answer_is_tried_again_patiently():
