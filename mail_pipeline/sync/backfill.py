@@ -89,7 +89,8 @@ def _standing(lake: Lake, wanted: list[str], found: Mapping[str, dict[str, Any]]
         row = found.get(key)
         checkpoint = stored.get(key) or Checkpoint(partition_key=key, grant_id=split(key)[0])
         if row is not None and row["state"] == REGISTERED:
-            checkpoint = replace(checkpoint, state=REGISTERED)
+            # What changed while it was gone, nobody has told.
+            checkpoint = replace(checkpoint, state=REGISTERED, subscribed=False)
         standing[key] = checkpoint
     return standing
 

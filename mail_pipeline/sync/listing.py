@@ -165,7 +165,7 @@ class Listing:
         counts = {"pages": 1, "ids_seen": len(page.records)}
         changes = self._changes(position, following)
         if position.restart:
-            changes |= {**counts, "subscribed": self._covered, **_planned(self.part.planned)}
+            changes |= {**counts, "subscribed": self._subscribed(position), **_planned(self.part.planned)}
         else:
             growth |= counts
         self._submit(
@@ -209,6 +209,13 @@ class Listing:
             "next_step": None,
             "until": None,
         }
+
+    def _subscribed(self, position: Position) -> bool:
+        """Tell whether nothing fell between what is listed and the first notification."""
+        if position.round == 1:
+            return self._covered
+        # A later pass over mail does not show what was deleted before notifications arrived.
+        return self.checkpoint.subscribed or (self._covered and not self._stream.appends)
 
     def _spent(self) -> dict[str, int]:
         """Return what the requests since the last call have cost, those that brought nothing too."""

@@ -120,6 +120,43 @@ def test_a_webhook_that_comes_after_the_first_page_is_too_late(near: Near):
     assert (ended.state, ended.subscribed) == ("complete", False)
 
 
+def test_a_later_pass_leaves_it_as_it_is(near: Near):
+    world = near(GOOGLE)
+    grant_id = world.grant_id("google")
+    assert [row["subscribed"] for row in world.ledger().values()] == [False]
+    world.simulator.provider.delete(grant_id, list(world.simulator.truth(grant_id))[-1]["id"])
+    world.follow()
+
+    # It does not show what was deleted before.
+    world.backfill(full_resync=True)
+    assert world.wrong() != {}
+    assert [row["subscribed"] for row in world.ledger().values()] == [False]
+
+    world.reconcile()
+    assert world.wrong() == {}
+    assert [row["subscribed"] for row in world.ledger().values()] == [True]
+    for webhook in world.simulator.webhooks:
+        webhook.status = "pause"
+    world.backfill(full_resync=True)
+    assert [row["subscribed"] for row in world.ledger().values()] == [True]
+
+
+def test_a_grant_that_was_gone_is_not_covered_when_it_is_back(near: Near):
+    world = near(GOOGLE, backfilled=False)
+    world.follow()
+    world.backfill()
+    grant_id = world.grant_id("google")
+    assert [row["subscribed"] for row in world.ledger().values()] == [True]
+
+    world.simulator.vanish(grant_id)
+    world.register()
+    world.simulator.restore(grant_id)
+    world.register()
+    world.backfill()
+
+    assert [(row["state"], row["subscribed"]) for row in world.ledger().values()] == [("complete", False)]
+
+
 def test_only_a_whole_sweep_while_notifications_land_makes_up_for_it(near: Near):
     imap = MailboxSpec("imap", messages=5, body_mean=300, user_folders=1)
     world = near(imap)
