@@ -29,6 +29,7 @@ from mail_pipeline.sync.beside import store_beside
 from mail_pipeline.sync.fetches import MESSAGE, PARTIAL, Fetch, fetch_rows
 from mail_pipeline.sync.fetching import Fetcher
 from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.planning import NO_TABLE, UNKNOWN_GRANT, plan_batch
 from mail_pipeline.sync.scopes import Scopes, departures
 
@@ -223,8 +224,11 @@ class _Applier:
                 _forget(transaction, batch)
             fetches = list(plan.fetches)
             for grant_id, left in plan.left.items():
-                gone = departures(transaction, scopes.of(grant_id, grants[grant_id]["provider"]), left)
-                plan.observations.setdefault(MESSAGE, {}).setdefault(grant_id, []).extend(gone)
+                shown = plan.observations.setdefault(MESSAGE, {}).setdefault(grant_id, [])
+                # What came and left within this batch, the lake does not hold yet.
+                arrived = {each.id for each in shown} & left.keys()
+                shown += [Observation(identity, left[identity], gone=True) for identity in arrived]
+                shown += departures(transaction, scopes.of(grant_id, grants[grant_id]["provider"]), left)
             for kind, observations in plan.observations.items():
                 fresh = store_beside(transaction, kind, observations, time.time())
                 # Else nothing would ever tell what their notification left out.
