@@ -38,7 +38,6 @@ from mail_pipeline.sync.checkpoints import MESSAGES
 __all__ = [
     "BackfillOutcome",
     "MirrorOutcome",
-    "check_tables",
     "refresh_accounts",
     "refresh_marts",
     "run_backfill",
@@ -96,11 +95,6 @@ def refresh_accounts(instance: dg.DagsterInstance) -> None:
     """
     _run_whole(instance, "refresh_accounts")
     sync_partitions(instance, Settings.from_env().data)
-
-
-def check_tables(instance: dg.DagsterInstance) -> None:
-    """Evaluate all asset checks in a run of the job `check_tables`. Raises as `refresh_accounts` does."""
-    _run_whole(instance, "check_tables")
 
 
 def refresh_marts(instance: dg.DagsterInstance) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mail_pipeline.errors import MailPipelineError
 from mail_pipeline.inbox import payload
 from mail_pipeline.subset import Subset, Subsets
-from mail_pipeline.subset.fields import KINDS
+from mail_pipeline.subset.fields import KINDS, STREAM_OF
 from mail_pipeline.subset.folders import GOOGLE_ROLES, Standing
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _IDS = frozenset(_BARE[:3])
 _FLAGS = ("unread", "starred")
 _FORGOTTEN = "forgotten"
 _CHANGES = frozenset({"created", "updated"})
-_STREAMS = {"message": "messages", "contact": "contacts", "calendar": "calendars", "event": "events"}
 _STALE_HEADERS = frozenset({"content-encoding", "content-length", "x-nylas-signature"})
 
 
@@ -114,7 +113,7 @@ def _object(
     if kind == "grant":
         return subset.strip("grant", record), True
     changes = bool(_CHANGES.intersection(words))
-    if kind not in _STREAMS or not changes or not subset.wants(_STREAMS[kind]):
+    if kind not in STREAM_OF or not changes or not subset.wants(STREAM_OF[kind]):
         return _only(record, *_bare(kind)), True
     stripped = subset.strip(kind, record)
     if kind != "message":

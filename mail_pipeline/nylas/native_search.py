@@ -2,18 +2,11 @@
 
 from collections.abc import Iterable
 
-_ALONE = frozenset({"in", "limit", "page_token"})
-_ALLOWED = {"google": _ALONE, "microsoft": _ALONE}
-_REFUSED = {"ews": frozenset({"thread_id"})}
+_FOLDER_ALONE = frozenset({"google", "microsoft"})
 
 
 def refused_beside_search(provider: str, parameters: Iterable[str]) -> tuple[str, ...]:
     """Return those of a message list's parameters that this provider does not take beside a search."""
-    allowed = _ALLOWED.get(provider)
-    refused = _REFUSED.get(provider, frozenset())
-    return tuple(
-        name
-        for name in parameters
-        if name != "search_query_native"
-        and (name in refused or (allowed is not None and name not in allowed))
-    )
+    if provider not in _FOLDER_ALONE:
+        return ()
+    return tuple(name for name in parameters if name not in {"search_query_native", "in"})

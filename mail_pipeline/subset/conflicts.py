@@ -47,7 +47,7 @@ def _conflicts(subsets: Subsets, grant_id: str | None, provider: str) -> Iterato
     if rules.get("calendars") is False and rules.get("events") is not False:
         yield "calendars", "events are listed calendar by calendar: set events = false beside it"
     if rules.get("hash_addresses"):
-        yield from _hashing(subsets, rules, grant_id, provider)
+        yield from _hashing(subsets, grant_id, provider)
     elif "keep_domains" in rules:
         yield "keep_domains", "says something only beside hash_addresses = true"
 
@@ -62,9 +62,7 @@ def _search(rules: Mapping[str, Any], provider: str) -> Iterator[_Conflict]:
         )
 
 
-def _hashing(
-    subsets: Subsets, rules: Mapping[str, Any], grant_id: str | None, provider: str
-) -> Iterator[_Conflict]:
+def _hashing(subsets: Subsets, grant_id: str | None, provider: str) -> Iterator[_Conflict]:
     if not subsets.key:
         yield (
             "hash_addresses",

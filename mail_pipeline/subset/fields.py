@@ -23,6 +23,9 @@ class Kind:
     """Fields that name people or hold addresses inside other text; hashing drops them."""
 
 
+STREAM_OF = {"message": "messages", "contact": "contacts", "calendar": "calendars", "event": "events"}
+"""The stream that a notification of an object of this kind tells of."""
+
 _TAGS = frozenset({"id", "grant_id", "object"})
 
 KINDS: Mapping[str, Kind] = {

@@ -13,6 +13,7 @@ from mail_pipeline.inbox.narrowing import is_forgotten
 from mail_pipeline.subset import Subset
 from mail_pipeline.sync.dead_letters import dead_letter_row
 from mail_pipeline.sync.fetches import (
+    CHANGED,
     FOLDERS,
     GRANTS,
     MESSAGE,
@@ -106,14 +107,14 @@ def _take(
     kind, action = notification.kind, notification.action
     grant_id = notification.grant_id
     if kind == "grant":
-        plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
+        plan.fetches.append(Fetch(GRANTS, None, None, CHANGED))
         return APPLIED, None
     if grant_id not in grants:
         # It may be new; if it is, what is dead for want of it is applied once more.
-        plan.fetches.append(Fetch(GRANTS, None, None, "changed"))
+        plan.fetches.append(Fetch(GRANTS, None, None, CHANGED))
         return DEAD, UNKNOWN_GRANT
     if kind == "folder":
-        plan.fetches.append(Fetch(FOLDERS, grant_id, None, "changed"))
+        plan.fetches.append(Fetch(FOLDERS, grant_id, None, CHANGED))
         return APPLIED, None
     if action in {"created", "updated", "deleted"} and (kind == MESSAGE or kind in BY_KIND):
         provider = grants[grant_id]["provider"]
@@ -126,7 +127,7 @@ def _take(
             return IGNORED, judged.reason
         if judged.unsure and identity is not None:
             # Of a folder that is not known yet, or without what tells: the answer is judged as it comes.
-            plan.fetches.append(Fetch(FOLDERS, grant_id, None, "changed"))
+            plan.fetches.append(Fetch(FOLDERS, grant_id, None, CHANGED))
             plan.fetches.append(Fetch(MESSAGE, grant_id, identity, UNKNOWN))
             return APPLIED, None
         _take_change(plan, judged.notification, scopes.of(grant_id, provider).subset)

@@ -13,14 +13,13 @@ from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.subset import Subset, Subsets
+from mail_pipeline.subset.fields import STREAM_OF
 from mail_pipeline.subset.folders import Standing
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.notifications import Notification
 from mail_pipeline.sync.rows import keys
 from mail_pipeline.sync.seen import SeenIds
 from mail_pipeline.sync.widening import Goal
-
-_STREAMS = {"message": "messages", "contact": "contacts", "calendar": "calendars", "event": "events"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ class Scopes:
     def judge(self, notification: Notification, provider: str) -> Judgement:
         """Tell what becomes of a notification on a message, contact, calendar or event of a known grant."""
         scope = self.of(notification.grant_id, provider)
-        stream = _STREAMS.get(notification.kind)
+        stream = STREAM_OF.get(notification.kind)
         if stream is None:
             return Judgement(notification)
         if not scope.subset.wants(stream):

@@ -15,7 +15,7 @@ from mail_pipeline import connect
 from mail_pipeline.dagster_home import prepare_dagster_home
 from mail_pipeline.errors import StopRun
 from mail_pipeline.events import MailboxEvents
-from mail_pipeline.launch import BackfillOutcome, check_tables, refresh_accounts, run_backfill
+from mail_pipeline.launch import BackfillOutcome, refresh_accounts, run_backfill
 from mail_pipeline.simulator import MailboxSpec
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
 
@@ -103,13 +103,6 @@ def test_a_wrong_option_is_named_before_anything_runs(backfilled):
         run_backfill(backfilled.keys, BackfillOptions(page_size=500), instance=backfilled.instance)
 
     assert backfilled.instance.get_runs_count() == before
-
-
-def test_the_checks_can_be_run_too(backfilled):
-    check_tables(backfilled.instance)
-
-    [run] = backfilled.instance.get_runs(limit=1)
-    assert (run.job_name, run.status) == ("check_tables", dg.DagsterRunStatus.SUCCESS)
 
 
 def test_a_refresh_that_is_stopped_raises_what_stopped_it_and_leaves_a_failed_run(backfilled, monkeypatch):
