@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
 from mail_pipeline.lake import queries
@@ -50,8 +51,8 @@ class Swept:
     began_at: int
     by_folder: bool
     """Every folder there is was listed by itself, to its end, unless it is among the `refusals`."""
-    sightings: list[tuple[str, str | None, int, Any, Any, Any]] = field(default_factory=list)
-    """Id, the folder listed, when, unread, starred, and all folders where the list tells them."""
+    pages: list[pa.Table] = field(default_factory=list)
+    """What was seen, page by page, in Arrow: as Python's objects it would take four times the memory."""
     unreadable: int = 0
     """Records without a readable id: each may be any message that seems to be missing."""
     conclusive: bool = True
@@ -69,9 +70,16 @@ class Swept:
     def take(self, shown: _Shown, folder_id: str | None) -> None:
         """Take in a page of the list of a folder, or of the one without a folder."""
         self.unreadable += shown.unreadable
-        for each in shown.observations:
-            unread, starred, folders = map(each.fields.get, _TOLD)
-            self.sightings.append((each.id, folder_id, each.at, unread, starred, folders))
+        self.pages.append(
+            _table(
+                [(each.id, folder_id, each.at, *map(each.fields.get, _TOLD)) for each in shown.observations]
+            )
+        )
+
+    @property
+    def seen(self) -> pa.Table:
+        """Return each sighting: id, the folder listed, when, unread, starred, and all folders where told."""
+        return pa.concat_tables([_table([]), *self.pages])
 
     @property
     def bound(self) -> int | None:
@@ -93,7 +101,7 @@ class Swept:
     @property
     def listed(self) -> int:
         """Return how many messages were listed."""
-        return len({identity for identity, *_ in self.sightings})
+        return int(pc.count_distinct(self.seen["id"]).as_py())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +111,7 @@ class Differences:
     unknown: list[tuple[str, str | None, bool]]
     """Listed and not held: the id, the folder to ask for it in, and whether it is held as deleted."""
     changed: list[tuple[str, int, Any, Any, Any]]
-    """Listed with other flags or folders: what the list says of them, as in `sightings`."""
+    """Listed with other flags or folders: what the list says of them, as in `Swept.seen`."""
     entered: list[tuple[str, str, int]]
     """Seen in a folder that the lake does not have them in, and when."""
     left: list[tuple[str, str]]
@@ -170,7 +178,7 @@ def compare(transaction: Transaction, swept: Swept, *, settled: bool = False) ->
     With `settled` only by what the lake knew before the sweep began: what was observed since may have
     changed since.
     """
-    table = _table(swept)
+    table = swept.seen
     asked = {"grant": swept.grant_id, "since": swept.bound, "began": swept.began_at}
     seen = {"grant": swept.grant_id, "before": swept.began_at if settled else None}
     sure = swept.conclusive and not swept.unreadable
@@ -279,8 +287,8 @@ def _pages(grant: GrantClient, query: MessageQuery) -> Iterator[_Shown]:
             reached = surely_reached(dates)
 
 
-def _table(swept: Swept) -> pa.Table:
-    columns: Sequence[Sequence[Any]] = list(zip(*swept.sightings, strict=True)) or [[]] * 6
+def _table(sightings: Sequence[tuple[Any, ...]]) -> pa.Table:
+    columns: Sequence[Sequence[Any]] = list(zip(*sightings, strict=True)) or [[]] * 6
     names: dict[str, pa.DataType] = {
         "id": pa.string(),
         "folder_id": pa.string(),
