@@ -14,6 +14,8 @@ import pyarrow as pa
 
 _CODES = {pa.int32(): "i", pa.int64(): "q", pa.uint64(): "Q", pa.timestamp("us", tz="UTC"): "q"}
 """How the standard library, which takes nothing but whole numbers for them, calls these types."""
+_FARTHEST = 2**31 - 1
+"""Offsets of text and lists are 32 bits wide."""
 
 
 def array(values: Sequence[Any], kind: pa.DataType) -> Any:
@@ -61,9 +63,11 @@ def _buffers(values: Sequence[Any], kind: pa.DataType) -> list[pa.Buffer]:
 
 
 def _offsets(values: Sequence[Any]) -> pa.Buffer:
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=offsets[1:])
-    return pa.py_buffer(offsets.data)
+    offsets = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
+    if offsets[-1] > _FARTHEST:
+        raise OverflowError(f"A column of {offsets[-1]:,} bytes or items is more than its offsets can tell")
+    return pa.py_buffer(offsets.astype(np.int32).data)
 
 
 def _bits(flags: npt.NDArray[np.bool_]) -> pa.Buffer:

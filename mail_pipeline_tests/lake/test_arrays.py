@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail_pipeline.lake import arrays
 from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.schema import TABLES
 
@@ -75,6 +77,23 @@ def test_a_value_of_another_type_is_refused(value: object, kind: pa.DataType):
     for values in ([value], [None, value]):
         with pytest.raises((pa.ArrowException, OverflowError)):
             array(values, kind)
+
+
+def test_a_column_too_long_for_its_offsets_is_refused_and_not_wrapped_around():
+    whole, half = range(2**31 - 1), range(2**30)
+
+    farthest = arrays._offsets([whole, ()]).to_pybytes()
+    assert np.frombuffer(farthest, np.int32).tolist() == [0, 2**31 - 1, 2**31 - 1]
+    for values in ([half, half], [whole, "x"], [half] * 4):
+        with pytest.raises(OverflowError):
+            arrays._offsets(values)
+
+
+def test_what_is_too_long_for_one_column_is_left_to_arrow(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(arrays, "_FARTHEST", 3)
+
+    for kind, values in ((pa.string(), ["ab", "é", "c"]), (pa.list_(pa.int64()), [[1, 2], [3, 4]])):
+        assert array(values, kind).equals(pa.array(values, kind))
 
 
 _WRITER = """
