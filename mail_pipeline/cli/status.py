@@ -55,6 +55,7 @@ def command(watch: bool, as_json: bool) -> None:
     place = find_workplace().for_reading()
     subsets = read_subsets(place.settings)
     console = results()
+    status: _Status | None = None
     with interruptible():
         try:
             for status in _readings(place.data, subsets, watch=watch):
@@ -67,7 +68,7 @@ def command(watch: bool, as_json: bool) -> None:
         except KeyboardInterrupt:
             if not watch:
                 raise
-    sys.exit(1 if status.failed else 0)
+    sys.exit(1 if status is not None and status.failed else 0)
 
 
 def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]:

@@ -99,3 +99,15 @@ def test_the_reader_may_stop_reading(filled: Cli):
 
     assert ended.stdout == '{"ok":fals'
     assert "Traceback" not in ended.stderr
+
+
+def test_watching_that_is_interrupted_before_its_first_reading_ends_in_peace(
+    filled: Cli, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(_data: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mail_pipeline.cli.status.connect", interrupted)
+    result = filled.invoke("status", "--watch")
+
+    assert (result.exit_code, result.output) == (0, "")
