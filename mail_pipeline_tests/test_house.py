@@ -99,6 +99,12 @@ def test_dagsters_private_modules_are_left_alone() -> None:
     assert private == set()
 
 
+def test_no_log_repeats_what_an_error_says() -> None:
+    # It may quote mail; `errors.traced` says where it comes from.
+    texts = {name_of(module): module.read_text() for module in MODULES}
+    assert {name for name, text in texts.items() if "exc_info" in text or "_log.exception" in text} == set()
+
+
 def test_every_module_fits_into_a_readers_head() -> None:
     lines = {name_of(module): len(module.read_text().splitlines()) for module in MODULES}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mail_pipeline.errors import traced
 from mail_pipeline.lake.attachment_tables import STORED
 from mail_pipeline.lake.file_store import FileStore, path_of
 from mail_pipeline.lake.rows import arrow_table
@@ -108,9 +109,9 @@ class Recorder:
     def _tidy(self) -> None:
         try:
             tidy_after(self._lake, _TABLE, _TIDY_FILES)
-        except Exception:
+        except Exception as error:
             # Only queries get slower for it; what truly is wrong, the next commit tells.
-            _log.warning("Could not merge small files of the lake", exc_info=True)
+            _log.warning("Could not merge small files of the lake: %s", traced(error))
 
     def _write(self, group: Sequence[_Entry]) -> list[bool | LeaseLost]:
         with self._lake.transaction() as transaction:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mail_pipeline.errors import StopRun
+from mail_pipeline.errors import StopRun, traced
 from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.upkeep import tidy
 from mail_pipeline.lake.writer import Lake
@@ -127,9 +127,9 @@ class Committer:
     def _tidy(self) -> None:
         try:
             tidy(self._lake)
-        except Exception:
+        except Exception as error:
             # Only queries get slower for it; what truly is wrong, the next commit tells.
-            _log.warning("Could not merge small files of the lake", exc_info=True)
+            _log.warning("Could not merge small files of the lake: %s", traced(error))
 
     def _group(self, held: Write | None, closing: bool) -> tuple[list[Write], Write | None, bool]:
         group = [held] if held is not None else []

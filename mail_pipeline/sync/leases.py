@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from mail_pipeline.disk import database_error, disk_errors
-from mail_pipeline.errors import RetryLater
+from mail_pipeline.errors import RetryLater, traced
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.sqlite_files import sqlite_engine
 
@@ -207,8 +207,8 @@ class Leases:
 def _logged(what: str) -> Iterator[None]:
     try:
         yield
-    except sa.exc.SQLAlchemyError:
-        _log.warning("Could not %s", what, exc_info=True)
+    except sa.exc.SQLAlchemyError as error:
+        _log.warning("Could not %s: %s", what, traced(error))
 
 
 @contextmanager

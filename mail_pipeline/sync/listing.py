@@ -55,6 +55,11 @@ class Listing:
         committer.begin(checkpoint, stream)
 
     @property
+    def name(self) -> str:
+        """Return what the log calls it: a key may hold an address, which a calendar's id often is."""
+        return f"{self._stream.name} of grant {self.part.grant_id}"
+
+    @property
     def finished(self) -> bool:
         """Tell whether there is nothing left to list."""
         return self._begin() is None

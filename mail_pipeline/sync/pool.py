@@ -283,7 +283,7 @@ def _list(listing: Listing, ended: MailPipelineError | None) -> MailPipelineErro
             if may_end_the_grant(error):
                 return None if listing.checkpoint.state == SKIPPED else error
         except Exception as error:
-            _log.error("%s stopped by an unexpected %s", listing.part.partition_key, traced(error))
+            _log.error("%s stopped by an unexpected %s", listing.name, traced(error))
             listing.stop(
                 SkipMailbox(
                     f"An unexpected {type(error).__name__} stopped the mailbox",

@@ -187,7 +187,7 @@ def test_an_unexpected_error_fails_its_mailbox_alone_and_is_logged_without_what_
     failed = ended.pop(grant_id)
     assert {each.state for each in ended.values()} == {"complete"}
     assert (failed.state, failed.reason) == ("failed", "An unexpected RuntimeError stopped the mailbox")
-    assert f"{grant_id} stopped by an unexpected builtins.RuntimeError" in caplog.text
+    assert f"messages of grant {grant_id} stopped by an unexpected builtins.RuntimeError" in caplog.text
     assert "in chokes" in caplog.text
     assert subject not in caplog.text
 

@@ -20,6 +20,7 @@ from mail_pipeline.simulator import (
     Simulator,
 )
 from mail_pipeline.simulator.faults import SPOILED_FIELDS, SURROGATE
+from mail_pipeline.sync.listing import Listing
 from mail_pipeline_tests.backfill.conftest import Serve
 from mail_pipeline_tests.backfill.door import Asked, Door
 from mail_pipeline_tests.backfill.test_exactness import DELIVERED, NAMELESS
@@ -278,3 +279,25 @@ def test_a_list_without_end_stops_and_says_so(serve: Serve) -> None:
     states = world.ask("SELECT state, pages FROM stream_ledger ORDER BY ALL")
     # Its first page is kept, so that the next run need not begin again.
     assert states.count(("failed", 1)) == 2
+
+
+def test_an_unexpected_error_is_logged_by_grant_and_without_the_calendars_address(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = serve(Simulator(fleet(3, ["google"]), limits=Limits.off()))
+    world.register()
+    (grant_id,) = [mailbox.grant.id for mailbox in world.simulator.fleet]
+    calendars = [record["id"] for record in world.simulator.truth(grant_id, "calendars")]
+    run = Listing.run
+
+    def chokes(listing: Listing) -> None:
+        if listing.part.scope in calendars:
+            raise RuntimeError("no rule for this")
+        run(listing)
+
+    monkeypatch.setattr(Listing, "run", chokes)
+    ended = mirror_all(world, "events")
+
+    assert {each.state for each in ended.values()} == {"failed"}
+    assert f"events of grant {grant_id} stopped by an unexpected builtins.RuntimeError" in caplog.text
+    assert [each for each in calendars if each in caplog.text] == []

@@ -164,6 +164,8 @@ def test_renewing_goes_on_after_a_failure(
         while "Could not renew the leases" not in caplog.text:
             assert time.monotonic() < deadline
         connection.execute("ALTER TABLE hidden RENAME TO leases")
+    assert "OperationalError" in caplog.text
+    assert "no such table" not in caplog.text, "the log says where and of what kind, not what an error says"
     run_out(data, "g")
 
     assert renewed(data)
