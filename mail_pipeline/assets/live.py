@@ -121,7 +121,7 @@ def _reconciled(report: ReconcileReport) -> dict[str, dg.MetadataValue]:
         "unknown": sum(each.unknown for each in found),
         "changed": sum(each.changed for each in found),
         "missing": sum(each.missing for each in found),
-        "relisted_beside_mail": sum(each.ids_seen for each in report.relisted),
+        "relisted_beside_mail": sum(word.ids_seen for _, word in report.relisted),
         "fetched": report.fetched,
         "waiting_to_be_fetched": report.waiting,
         "open_gaps": report.open_gaps,
@@ -130,12 +130,13 @@ def _reconciled(report: ReconcileReport) -> dict[str, dg.MetadataValue]:
 
 
 def _raise_failures(report: ReconcileReport) -> None:
-    failed = [f"{each.grant_id}: {each.error}" for each in report.grants if each.error is not None]
-    failed += [f"{each.grant_id}: {each.reason}" for each in report.relisted if not each.succeeded]
+    failed = [(each.grant_id, str(each.error)) for each in report.grants if each.error is not None]
+    failed += [(word.grant_id, f"{stream}: {word.reason}") for stream, word in report.unlisted]
     if failed:
-        text = "\n".join(failed[:5])
+        count = len({grant_id for grant_id, _ in failed})
+        text = "\n".join(f"{grant_id}: {why}" for grant_id, why in failed[:5])
         raise dg.Failure(
-            f"{len(failed)} of {len(report.grants)} grants were not reconciled. {text}",
+            f"{count} of {len(report.grants)} grants were not reconciled. {text}",
             metadata=_reconciled(report),
             allow_retries=False,
         )

@@ -7,7 +7,7 @@ import click
 
 from mail_pipeline.cli.options import DATE, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
-from mail_pipeline.cli.terminal import notes, print_json, print_table, results
+from mail_pipeline.cli.terminal import explained, notes, print_json, print_table, results
 from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake.connection import require_lake
 from mail_pipeline.sync.reconcile import ReconcileReport, Reconciliation, reconcile
@@ -37,6 +37,9 @@ def command(grants: tuple[str, ...], since: datetime | None, as_json: bool) -> N
         rows = [_row(each) for each in report.grants]
         columns = ("grant", "provider", "listed", "unknown", "changed", "missing", "problem")
         print_table(results(), "", columns, rows)
+        for stream, word in report.unlisted:
+            said = explained(word.reason, word.next_step)
+            results().print(f"{stream} of {word.grant_id} is {word.state}: {said}")
         results().print(
             f"Fetched: {report.fetched:,}; still to be fetched: {report.waiting:,}. "
             f"Gaps not repaired: {report.open_gaps:,}."
@@ -58,6 +61,15 @@ def _as_dict(report: ReconcileReport) -> dict[str, object]:
     names = ("grant_id", "provider", "listed", "unknown", "changed", "missing", "error")
     return {
         "grants": [dict(zip(names, _row(each), strict=True)) for each in report.grants],
+        "beside_mail": [
+            {
+                "stream": stream,
+                "grant_id": word.grant_id,
+                "state": word.state,
+                "error": explained(word.reason, word.next_step),
+            }
+            for stream, word in report.unlisted
+        ],
         "fetched": report.fetched,
         "waiting": report.waiting,
         "open_gaps": report.open_gaps,

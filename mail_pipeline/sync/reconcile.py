@@ -50,14 +50,19 @@ class ReconcileReport:
     waiting: int
     open_gaps: int
     """Gaps that are still not repaired."""
-    relisted: tuple[MailboxProgress, ...] = ()
-    """The last word on each stream beside the mail that was listed again, by grant."""
+    relisted: tuple[tuple[str, MailboxProgress], ...] = ()
+    """The streams beside the mail that were listed again, with the last word on each grant."""
+
+    @property
+    def unlisted(self) -> tuple[tuple[str, MailboxProgress], ...]:
+        """Return those of them that did not get through."""
+        return tuple((stream, word) for stream, word in self.relisted if not word.succeeded)
 
     @property
     def succeeded(self) -> bool:
         """Tell whether every grant got through and nothing is left to be asked for."""
-        listed = all(each.succeeded for each in self.relisted)
-        return listed and not self.waiting and all(each.error is None for each in self.grants)
+        left = self.waiting or self.unlisted
+        return not left and all(each.error is None for each in self.grants)
 
 
 def reconcile(
@@ -94,7 +99,9 @@ def reconcile(
     return ReconcileReport(tuple(done), fetched, waiting, open_gaps, relisted)
 
 
-def _relist(settings: Settings, lake: Lake, grant_ids: Sequence[str]) -> Iterator[MailboxProgress]:
+def _relist(
+    settings: Settings, lake: Lake, grant_ids: Sequence[str]
+) -> Iterator[tuple[str, MailboxProgress]]:
     """List again the contacts, calendars and events of these grants, as far as they were ever listed."""
     wanted = text_table("grant_id", grant_ids)
     begun = {
@@ -104,7 +111,8 @@ def _relist(settings: Settings, lake: Lake, grant_ids: Sequence[str]) -> Iterato
     for name, stream in RECORD_STREAMS.items():
         of = [grant_id for grant_id in grant_ids if (name, grant_id) in begun]
         if of:
-            yield from mirror(stream, of, settings=settings, options=BackfillOptions(full_resync=True))
+            for word in mirror(stream, of, settings=settings, options=BackfillOptions(full_resync=True)):
+                yield name, word
 
 
 def _reconcile(sweeps: Sweeps, job: SweepJob, covered: bool) -> Reconciliation:

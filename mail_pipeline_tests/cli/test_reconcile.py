@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from mail_pipeline.lake.writer import Lake
+from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.progress import MailboxProgress, Slice, progress
 from mail_pipeline_tests.cli.conftest import Cli, Served
 from mail_pipeline_tests.cli.spoiled import spoil
 
@@ -33,7 +35,7 @@ def test_a_machine_gets_one_object(here: Cli, served: Served):
     said = json.loads(result.stdout)
     [grant] = said.pop("grants")
     assert result.exit_code == 0
-    assert said == {"ok": True, "fetched": 0, "waiting": 0, "open_gaps": 0}
+    assert said == {"ok": True, "beside_mail": [], "fetched": 0, "waiting": 0, "open_gaps": 0}
     assert 0 < grant.pop("listed") < 450
     assert grant == {
         "grant_id": microsoft,
@@ -58,6 +60,41 @@ def test_a_grant_that_is_left_out_fails_the_command_and_says_why(here: Cli, serv
     assert (result.exit_code, said["ok"]) == (1, False)
     assert "Another worker is at work" in said["grants"][0]["error"]
     assert f"{microsoft}: Another worker is at work on grant {microsoft}" in result.stderr
+
+
+def test_a_stream_beside_the_mail_that_does_not_get_through_fails_the_command_and_says_why(
+    here: Cli, served: Served, monkeypatch: pytest.MonkeyPatch
+):
+    microsoft = served.grant_id("microsoft")
+    monkeypatch.setattr("mail_pipeline.sync.reconcile._relist", lambda *_: [("contacts", failed(microsoft))])
+
+    told = here.invoke("reconcile", "--grant", microsoft)
+    said = json.loads(here.invoke("reconcile", "--grant", microsoft, "--json").stdout)
+
+    assert told.exit_code == 1
+    assert f"contacts of {microsoft} is failed: The owner said no. Ask again." in told.stdout
+    assert said["ok"] is False
+    assert said["beside_mail"] == [
+        {
+            "stream": "contacts",
+            "grant_id": microsoft,
+            "state": "failed",
+            "error": "The owner said no. Ask again.",
+        }
+    ]
+
+
+def failed(grant_id: str) -> MailboxProgress:
+    stands = Checkpoint(
+        partition_key=grant_id,
+        grant_id=grant_id,
+        stream="contacts",
+        state="failed",
+        reason="The owner said no",
+        next_step="Ask again",
+    )
+    part = Slice(partition_key=grant_id, grant_id=grant_id, provider="microsoft")
+    return progress(part, stands, started_at=0.0, now=1.0)
 
 
 @pytest.mark.parametrize(

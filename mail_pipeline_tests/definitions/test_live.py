@@ -11,6 +11,7 @@ import pytest
 
 from mail_pipeline.launch import sync_partitions
 from mail_pipeline.simulator import Fleet, Limits, MailboxSpec, Simulator
+from mail_pipeline_tests.cli.test_reconcile import failed
 from mail_pipeline_tests.live.envelopes import (
     GRANT,
     NOW,
@@ -271,6 +272,17 @@ def test_a_grant_that_does_not_get_through_fails_the_run_and_not_the_others(foll
     assert "reconnect" in outcome.said.lower()
     swept = followed.world.ask("SELECT DISTINCT grant_id FROM reconciliations")
     assert (followed.google,) in swept
+
+
+def test_a_grant_of_which_several_lists_fail_is_one_that_was_not_reconciled(followed, monkeypatch):
+    words = [(stream, failed(followed.google)) for stream in ("contacts", "calendars", "events")]
+    monkeypatch.setattr("mail_pipeline.sync.reconcile._relist", lambda *_: words)
+
+    outcome = run_job(followed.instance, "reconcile")
+
+    assert not outcome.success
+    assert "1 of 2 grants were not reconciled" in outcome.said
+    assert f"{followed.google}: calendars: The owner said no" in outcome.said
 
 
 @pytest.mark.usefixtures("start")
