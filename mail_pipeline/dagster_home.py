@@ -1,11 +1,18 @@
 """Dagster's home in a data folder, and what a hard kill left behind in it."""
 
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import psutil
+import sqlalchemy as sa
+
+from mail_pipeline.disk import DAMAGED, UNOPENED, disk_state
+from mail_pipeline.errors import StopRun
 
 _PACKAGE = Path(__file__).parent
 _BASE_DIR = '"data/dagster'
@@ -27,6 +34,39 @@ def prepare_dagster_home(data: Path) -> Path:
     _keep(home / "dagster.yaml", _shipped("dagster.yaml").replace(_BASE_DIR, quoted))
     _keep(home / "workspace.yaml", _shipped("workspace.yaml"))
     return home
+
+
+@contextmanager
+def dagster_errors(data: Path) -> Iterator[None]:
+    """Turn what a full, read-only or broken disk answers to Dagster into errors that say the next step."""
+    try:
+        yield
+    except Exception as error:
+        known = dagster_error(error, data)
+        if known is None:
+            raise
+        raise known from error
+
+
+def dagster_error(error: Exception, data: Path) -> StopRun | None:
+    """Return what an error out of Dagster's home in a data folder means; None where it is none of these."""
+    said: object = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    if not isinstance(said, OSError | sqlite3.Error):
+        return None
+    if state := disk_state(said, data):
+        return state
+    home, text = data / "dagster", str(said).lower()
+    if any(word in text for word in DAMAGED):
+        return StopRun(
+            f"A database file in {home} is damaged",
+            next_step="Move that folder away: it holds the history of runs, no mail, and is made anew.",
+        )
+    if UNOPENED in text:
+        return StopRun(
+            f"A database file in {home} cannot be opened",
+            next_step="Give this user the right to write there.",
+        )
+    return None
 
 
 def fail_orphaned_runs(instance: dg.DagsterInstance, *, start_timeout: timedelta = _START_TIMEOUT) -> int:

@@ -13,6 +13,11 @@ from mail_pipeline.errors import RetryLater, StopRun
 
 _FULL_BELOW = 2**20
 """Bytes free; SQLite calls a full disk an I/O error where it cannot even make its log."""
+_FULL = ("no space left", "disk is full", "disk full")
+_READ_ONLY = ("readonly database", "read-only", "permission denied")
+UNOPENED = "unable to open database file"
+DAMAGED = ("file is not a database", "disk image is malformed")
+"""What SQLite says, in small letters."""
 
 
 @contextmanager
@@ -26,11 +31,24 @@ def disk_errors(data: Path) -> Iterator[None]:
         raise database_error(error, data) or error from error
 
 
-def _disk_error(error: OSError, data: Path) -> StopRun | None:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def disk_state(error: Exception, data: Path) -> StopRun | None:
+    """Return what an error says of the disk under the data folder: full, broken, read-only; None for others.
+
+    It is the same whoever was writing there, a database or a file.
+    """
+    number, text = (error.errno, "") if isinstance(error, OSError) else (None, str(error).lower())
+    if number in (errno.ENOSPC, errno.EDQUOT) or any(word in text for word in _FULL):
         return _full(data)
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if "disk i/o error" in text:
+        return _full(data) if shutil.disk_usage(data).free < _FULL_BELOW else _broken(data)
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM) or any(word in text for word in _READ_ONLY):
         return _read_only(data)
+    return None
+
+
+def _disk_error(error: OSError, data: Path) -> StopRun | None:
+    if state := disk_state(error, data):
+        return state
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return StopRun(
             f"The data folder {data} cannot be made: a file stands in its way",
@@ -46,20 +64,16 @@ def _disk_error(error: OSError, data: Path) -> StopRun | None:
 
 def database_error(error: Exception, data: Path) -> StopRun | RetryLater | None:
     """Return what a database's error means for the data folder; None where it is not the disk's doing."""
+    if state := disk_state(error, data):
+        return state
     text = str(error).lower()
-    if "no space left" in text or "disk is full" in text or "disk full" in text:
-        return _full(data)
-    if "disk i/o error" in text:
-        return _full(data) if shutil.disk_usage(data).free < _FULL_BELOW else _broken(data)
-    if "readonly database" in text or "read-only" in text or "permission denied" in text:
-        return _read_only(data)
-    if "unable to open database file" in text:
+    if UNOPENED in text:
         return StopRun(
             f"The catalog in {data} cannot be opened",
             next_step="SQLite keeps its log beside it, so even a reader needs the right to write there. "
             "Give it to this user; from a read-only disk, copy the folder and read the copy.",
         )
-    if "file is not a database" in text or "disk image is malformed" in text:
+    if any(word in text for word in DAMAGED):
         return StopRun(
             f"A database file in {data} is damaged; the Parquet files beside it are not touched by that",
             next_step="Put back the newest copy of the whole folder. Without one, move the folder away: the "

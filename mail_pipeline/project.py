@@ -11,6 +11,8 @@ from mail_pipeline.lake.connection import catalog_path
 DATA = "MAIL_PIPELINE_DATA"
 CONFIG = "MAIL_PIPELINE_CONFIG"
 KEY = "NYLAS_API_KEY"
+ENTERED = "MAIL_PIPELINE_ENTERED"
+"""Set by a command for the processes it starts, which then read no `.env`."""
 _MARKS = ("workspace.yaml", "dagster.yaml")
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -30,28 +32,35 @@ def find_project() -> Path | None:
 def environment(project: Path | None) -> dict[str, str]:
     """Return the environment with what the project's `.env` adds; what the environment says itself wins.
 
-    A relative folder or file that `.env` names counts from there. Raises StopRun where it cannot be read.
+    An empty variable says nothing, except to the children of a command that has entered its data folder: it
+    has told them everything. A relative folder or file that `.env` names counts from there. Raises StopRun
+    where it cannot be read.
     """
     path = (project or Path.cwd()) / ".env"
-    if not path.is_file():
+    if ENTERED in os.environ or not path.is_file():
         return dict(os.environ)
     try:
         values = dotenv_values(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise StopRun(
-            f"{path} cannot be read ({type(error).__name__})",
-            next_step="It should be UTF-8 text with one NAME=value a line.",
-        ) from None
+        raise _unreadable(path, type(error).__name__) from None
     told = {name: value for name, value in values.items() if value is not None}
+    if any("\0" in name + value or "=" in name for name, value in told.items()):
+        raise _unreadable(path, "a name or value that no variable can have")
     for name in (DATA, CONFIG):
-        if (value := told.get(name)) and "://" not in value:
+        if (value := told.get(name, "").strip()) and "://" not in value:
             told[name] = str(path.parent / Path(value).expanduser())
-    return {**told, **os.environ}
+    return {**told, **{name: value for name, value in os.environ.items() if value.strip()}}
+
+
+def _unreadable(path: Path, why: str) -> StopRun:
+    return StopRun(
+        f"{path} cannot be read ({why})", next_step="It should be UTF-8 text with one NAME=value a line."
+    )
 
 
 def data_folder(project: Path | None, env: dict[str, str]) -> Path:
     """Return the data folder, absolute: that of the environment, else `data` in the project."""
-    chosen = env.get(DATA)
+    chosen = env.get(DATA, "").strip()
     return (Path(chosen) if chosen else (project or Path.cwd()) / "data").resolve()
 
 
@@ -71,4 +80,4 @@ def folder_to_read() -> Path:
     """Return the data folder to read where nobody named one. Raises StopRun for an unreadable `.env`."""
     project = find_project()
     env = environment(project)
-    return reading_folder(data_folder(project, env), has_key=bool(env.get(KEY)))
+    return reading_folder(data_folder(project, env), has_key=bool(env.get(KEY, "").strip()))

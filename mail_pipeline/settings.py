@@ -38,28 +38,29 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
         """Read the environment variables of VARIABLES.
 
-        Unset and empty are the same. Raises StopRun naming the variable and what it should hold.
+        Unset and empty are the same; white space around a value is left out. Raises StopRun naming the
+        variable and what it should hold.
         """
-        data = env.get("MAIL_PIPELINE_DATA") or "data"
+        env = {each.name: env.get(each.name, "").strip() for each in VARIABLES}
+        data = env["MAIL_PIPELINE_DATA"] or "data"
         if "://" in data:
             raise StopRun(
                 "MAIL_PIPELINE_DATA is an address: expected a local folder, the only kind supported so far",
                 next_step="Set it to a folder on this machine, or unset it.",
             )
-        database_url = env.get("MAIL_PIPELINE_DATABASE_URL") or None
+        database_url = env["MAIL_PIPELINE_DATABASE_URL"] or None
         if database_url and not database_url.startswith("postgresql://"):
             raise StopRun(
                 "MAIL_PIPELINE_DATABASE_URL is not an address of Postgres: expected postgresql://…",
                 next_step="Mend it, or unset it to land notifications in a SQLite file of the data folder.",
             )
-        secrets = env.get("NYLAS_WEBHOOK_SECRET") or ""
-        uri = (env.get("NYLAS_API_URI") or US_REGION).rstrip("/")
+        uri = (env["NYLAS_API_URI"] or US_REGION).rstrip("/")
         if not uri.startswith(("http://", "https://")):
             raise StopRun(
                 "NYLAS_API_URI is not a web address: expected http://… or https://…",
                 next_step=f"Set it to your region's address, such as {US_REGION}, or unset it.",
             )
-        attachments = env.get("MAIL_PIPELINE_ATTACHMENTS") or None
+        attachments = env["MAIL_PIPELINE_ATTACHMENTS"] or None
         if attachments and not _is_place(attachments):
             raise StopRun(
                 "MAIL_PIPELINE_ATTACHMENTS is neither the absolute path of a folder nor s3://bucket/prefix "
@@ -68,14 +69,14 @@ class Settings:
                 "belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or where AWS' tools look for them.",
             )
         return cls(
-            api_key=(env.get("NYLAS_API_KEY") or "").strip(),
+            api_key=env["NYLAS_API_KEY"],
             api_uri=uri,
             data=Path(data),
             database_url=database_url,
             config=_config(env),
-            hash_key=(env.get("MAIL_PIPELINE_HASH_KEY") or "").strip().encode(),
+            hash_key=env["MAIL_PIPELINE_HASH_KEY"].encode(),
             attachments=attachments,
-            webhook_secrets=tuple(filter(None, map(str.strip, secrets.split(",")))),
+            webhook_secrets=tuple(filter(None, map(str.strip, env["NYLAS_WEBHOOK_SECRET"].split(",")))),
             keep_notifications_days=int(
                 _number(env, "MAIL_PIPELINE_KEEP_NOTIFICATIONS_DAYS", 30, least=1, whole=True)
             ),
@@ -177,7 +178,7 @@ VARIABLES = (
 
 
 def _config(env: Mapping[str, str]) -> Path | None:
-    named = env.get("MAIL_PIPELINE_CONFIG")
+    named = env["MAIL_PIPELINE_CONFIG"]
     # Dagster's processes run in the project folder.
     return Path(named) if named else Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
 
@@ -190,7 +191,7 @@ def _is_place(text: str) -> bool:
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, least: float, whole: bool = False) -> float:
-    text = env.get(name)
+    text = env[name]
     if not text:
         return default
     try:

@@ -43,6 +43,18 @@ def test_an_empty_variable_is_an_unset_one() -> None:
     assert Settings.from_env(dict.fromkeys(names, "")) == Settings.from_env({})
 
 
+def test_white_space_around_a_value_is_no_part_of_it() -> None:
+    env = {
+        "NYLAS_API_URI": " http://localhost:8000/ ",
+        "MAIL_PIPELINE_DATA": " /srv/mail\n",
+        "MAIL_PIPELINE_DATABASE_URL": " postgresql://me@host/db",
+        "MAIL_PIPELINE_ATTACHMENTS": "/srv/files ",
+        "MAIL_PIPELINE_CONFIG": " mine.toml",
+        "MAIL_PIPELINE_WORKERS": " ",
+    }
+    assert Settings.from_env(env) == Settings.from_env({name: text.strip() for name, text in env.items()})
+
+
 def test_every_variable_is_read() -> None:
     assert Settings.from_env(
         {

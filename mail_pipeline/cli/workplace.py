@@ -9,6 +9,7 @@ from filelock import FileLock
 from mail_pipeline.project import (
     CONFIG,
     DATA,
+    ENTERED,
     data_folder,
     demo_folder,
     environment,
@@ -63,9 +64,11 @@ class Workplace:
         # Dagster takes 2 CPU seconds to import, and most commands do without it.
         import dagster as dg
 
-        from mail_pipeline.dagster_home import fail_orphaned_runs, prepare_dagster_home
+        from mail_pipeline.dagster_home import dagster_errors, fail_orphaned_runs, prepare_dagster_home
         from mail_pipeline.disk import disk_errors
 
+        # What is empty here is not to be filled in from `.env`: simulated mail has no database of its own.
+        os.environ[ENTERED] = "1"
         os.environ[DATA] = str(self.data)
         os.environ[CONFIG] = str(self.settings.config or "")
         os.environ["NYLAS_API_URI"] = self.settings.api_uri
@@ -73,7 +76,7 @@ class Workplace:
         os.environ["NYLAS_WEBHOOK_SECRET"] = ",".join(self.settings.webhook_secrets)
         os.environ["MAIL_PIPELINE_DATABASE_URL"] = self.settings.database_url or ""
         os.environ["MAIL_PIPELINE_ATTACHMENTS"] = self.settings.attachments or ""
-        with disk_errors(self.data):
+        with disk_errors(self.data), dagster_errors(self.data):
             self.data.mkdir(parents=True, exist_ok=True)
             # Dagster makes its databases without a lock: of two that start at once one would fail.
             with FileLock(self.data / "dagster.lock"):

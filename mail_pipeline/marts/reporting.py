@@ -43,7 +43,7 @@ class Reporting:
 
         The latter is of the form `mon-fri 09:00-17:00`. Raises StopRun naming the variable that is wrong.
         """
-        zone = env.get(TIME_ZONE) or cls().time_zone
+        zone = env.get(TIME_ZONE, "").strip() or cls().time_zone
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
@@ -51,7 +51,7 @@ class Reporting:
                 f"{TIME_ZONE} is {zone!r}: expected the name of a time zone",
                 next_step="Set it to one such as Europe/Berlin, or unset it for UTC.",
             ) from error
-        hours = env.get(BUSINESS_HOURS)
+        hours = env.get(BUSINESS_HOURS, "").strip()
         return cls(zone, *_business_hours(hours)) if hours else cls(zone)
 
     def parameters(self) -> dict[str, object]:

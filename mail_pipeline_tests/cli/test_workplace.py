@@ -81,11 +81,41 @@ def test_the_env_file_is_read_and_the_environment_wins(project: Path, monkeypatc
     assert settings.workers == 5
 
 
-def test_an_empty_variable_wins_over_the_env_file_too(project: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_variable_is_an_unset_one_and_leaves_the_env_files_word(
+    project: Path, monkeypatch: pytest.MonkeyPatch, empty: str
+):
     (project / ".env").write_text("NYLAS_API_KEY=real\n")
-    monkeypatch.setenv("NYLAS_API_KEY", "")
+    monkeypatch.setenv("NYLAS_API_KEY", empty)
 
-    assert find_workplace().settings.api_key == ""
+    assert find_workplace().settings.api_key == "real"
+    assert os.environ["NYLAS_API_KEY"] == "real"
+
+
+def test_what_simulated_mail_does_without_is_not_taken_from_the_env_file_by_what_a_command_starts(
+    project: Path,
+):
+    (project / ".env").write_text("MAIL_PIPELINE_DATABASE_URL=postgresql://me@host/real\n")
+
+    find_workplace().for_simulation("http://127.0.0.1:1", "simulated").enter()
+
+    assert find_workplace().settings.database_url is None
+
+
+def test_white_space_around_a_folder_is_no_part_of_its_name(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAIL_PIPELINE_DATA", f" {project / 'mine'} ")
+    assert find_workplace().data == project / "mine"
+    monkeypatch.delenv("MAIL_PIPELINE_DATA")
+    (project / ".env").write_text(f"MAIL_PIPELINE_DATA=' {project / 'other'} '\n")
+    assert find_workplace().data == project / "other"
+
+
+@pytest.mark.parametrize("line", ["NYLAS_API_KEY=a\0b", "NYLAS\0=a", "'A=B'=c"])
+def test_an_env_file_with_what_no_variable_can_hold_is_named(project: Path, line: str):
+    (project / ".env").write_text(f"MAIL_PIPELINE_WORKERS=3\n{line}\n")
+
+    with pytest.raises(StopRun, match=r"\.env cannot be read .*NAME=value"):
+        find_workplace()
 
 
 def test_a_data_folder_in_the_env_file_counts_from_there(project: Path):
