@@ -116,8 +116,8 @@ def no_gaps(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCh
 @dg.asset_check(asset=message_updates.key, description="What has landed is applied.")
 def notifications_applied(mail_pipeline: dg.ResourceParam[MailPipelineResource]) -> dg.AssetCheckResult:
     """Compare the landing table with the lake."""
-    settings = mail_pipeline.settings()
     with plain_failures():
+        settings = mail_pipeline.settings()
         newest, applied = newest_landed(settings), applied_up_to(settings.data)
     [(waiting,)] = _rows(mail_pipeline, reports.FETCHES_COUNT)
     return _found(

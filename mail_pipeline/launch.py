@@ -30,7 +30,7 @@ from mail_pipeline.partitions import (
     range_tags,
     sync_partitions,
 )
-from mail_pipeline.resources import MailPipelineResource
+from mail_pipeline.resources import MailPipelineResource, UnexpectedFailure
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
 from mail_pipeline.sync.checkpoints import MESSAGES
@@ -287,6 +287,8 @@ def _run(
         except dg.Failure as failure:
             if isinstance(failure.__cause__, MailPipelineError):
                 raise failure.__cause__ from None
+            if isinstance(failure, UnexpectedFailure) and not interrupted.is_set():
+                raise failure.error from failure.error.__cause__
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, RuntimeError) as error:
             # The last is DuckDB's word for an interrupt of its query.
             if isinstance(error, RuntimeError) and not interrupted.is_set():

@@ -1,12 +1,14 @@
 """The engine as Dagster's assets see it."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
 
 from mail_pipeline.config import ReconcileConfig
-from mail_pipeline.errors import MailPipelineError, StopRun
+from mail_pipeline.dagster_home import dagster_error
+from mail_pipeline.errors import MailPipelineError, StopRun, traced
 from mail_pipeline.ledger import grants_with_open_gaps
 from mail_pipeline.search.refresh import Refreshed, refresh
 from mail_pipeline.settings import Settings
@@ -22,6 +24,8 @@ from mail_pipeline.sync.mirror import mirror
 from mail_pipeline.sync.reconcile import ReconcileReport, reconcile
 from mail_pipeline.sync.streams import RECORD_STREAMS
 from mail_pipeline.upkeep import keep_up
+
+_log = logging.getLogger(__name__)
 
 
 class MailPipelineResource:
@@ -103,10 +107,38 @@ class MailPipelineResource:
         )
 
 
+class UnexpectedFailure(dg.Failure):
+    """Stands in Dagster's history for an error whose text may hold a value from somebody's mail."""
+
+    def __init__(self, error: Exception) -> None:
+        """Take the error, for who runs the job in this process; only its kind is told."""
+        kind = type(error)
+        super().__init__(
+            f"Unexpected {kind.__module__.lstrip('_')}.{kind.__qualname__}; "
+            "the log has its traceback, please report it",
+            allow_retries=False,
+        )
+        self.error = error
+
+
 @contextmanager
 def plain_failures() -> Iterator[None]:
-    """Make the package's errors failures of the run whose text is the message and the next step."""
+    """Make every error a failure of the run: of the package's own, its message and next step are the text.
+
+    Of an unexpected one no text gets into Dagster's history: its kind does, and the log has its place.
+    Interrupts, DuckDB's word for one too, pass as they are.
+    """
     try:
         yield
+    except dg.Failure:
+        raise
     except MailPipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
+            raise
+        # Its events are written within the block too.
+        if known := dagster_error(error, Settings.from_env().data):
+            raise dg.Failure(str(known), allow_retries=False) from known
+        _log.error("A run was stopped by an unexpected %s", traced(error))
+        raise UnexpectedFailure(error) from None

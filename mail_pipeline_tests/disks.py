@@ -10,10 +10,10 @@ import pytest
 
 
 @contextmanager
-def small_disk(mount: Path) -> Iterator[Path]:
+def small_disk(mount: Path, size: str = "4m") -> Iterator[Path]:
     """Mount a disk of 4 MB for as long as the block lasts; skips the test where this user may not."""
     mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(mount)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(mount)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs root")
     try:

@@ -44,9 +44,9 @@ def _stream_asset(
     ) -> Iterator[dg.MaterializeResult[None]]:
         """List this run's grants and report each on its partition."""
         events = MailboxEvents(context, stream_metadata, noun="grants")
-        if stream == PROVIDER_THREADS.name:
-            context.log.info(thread_costs(mail_pipeline.settings().data, context.partition_keys))
         with plain_failures():
+            if stream == PROVIDER_THREADS.name:
+                context.log.info(thread_costs(mail_pipeline.settings().data, context.partition_keys))
             for grant in mail_pipeline.mirror(
                 stream, context.partition_keys, config.options(), events.running
             ):

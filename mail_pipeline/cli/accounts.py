@@ -19,14 +19,15 @@ def accounts_listed(place: Workplace, *, refresh: bool) -> Iterator[tuple[Consol
     """Yield standard error, and the instance, whose partitions are those of the accounts.
 
     `refresh` lists the accounts before; else those known from before count. The caller has entered `place`.
-    Raises as `launch.refresh_accounts` does.
+    Raises as `launch.refresh_accounts` does, and StopRun where the disk is full, in the block too.
     """
     # Dagster takes 2 CPU seconds to import, and most commands do without it.
     import dagster as dg
 
     from mail_pipeline import launch
+    from mail_pipeline.dagster_home import dagster_errors
 
-    with ExitStack() as stack:
+    with dagster_errors(place.data), ExitStack() as stack:
         # A duplicate, since Dagster redirects standard error while a run goes on.
         console = notes(stack.enter_context(os.fdopen(os.dup(2), "w")))
         instance = stack.enter_context(dg.DagsterInstance.get())

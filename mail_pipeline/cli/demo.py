@@ -57,7 +57,7 @@ def command(headless: bool, host: str, port: int, seed: int, as_json: bool) -> N
                 _tell(place, filled, as_json=as_json)
                 if filled.messages and not filled.cancelled:
                     notes().print("\nNow the tables for analysts.")
-                    _make_marts()
+                    _make_marts(place.data)
                 if url is not None and not filled.cancelled:
                     notes().print("\nNow contacts, calendars and events (iCloud gives half a year at once).")
                     mirror(place, (), STREAMS, refresh=False)
@@ -90,14 +90,15 @@ def _ui(stack: ExitStack, children: Children, home: Path, host: str, port: int) 
     return url
 
 
-def _make_marts() -> None:
+def _make_marts(data: Path) -> None:
     # The daemon would come to it within minutes; whoever opens the notebook now is not to find it empty.
     import dagster as dg
 
     from mail_pipeline import launch
+    from mail_pipeline.dagster_home import dagster_errors
 
     try:
-        with dg.DagsterInstance.get() as instance:
+        with dagster_errors(data), dg.DagsterInstance.get() as instance:
             launch.refresh_marts(instance)
     except MailPipelineError as error:
         notes().print(f"They come later: {error}")

@@ -18,6 +18,7 @@ from rich.console import Console
 from mail_pipeline.cli.children import Children, end_orphans, note_child
 from mail_pipeline.cli.terminal import notes
 from mail_pipeline.cli.workplace import Workplace
+from mail_pipeline.disk import disk_errors
 from mail_pipeline.errors import StopRun
 from mail_pipeline.nylas import NylasClient
 
@@ -111,7 +112,8 @@ def running_ui(children: Children, home: Path, host: str, port: int) -> Iterator
         end_orphans(note)
         chosen = stack.enter_context(claimed_port(host, port))
         url = f"http://{host}:{chosen}"
-        address.write_text(url)
+        with disk_errors(home.parent):
+            address.write_text(url)
         # Not from the project folder: `dagster dev` reads a `.env` where it starts, and lets it win over the
         # environment.
         dagster = children.start(
@@ -122,7 +124,8 @@ def running_ui(children: Children, home: Path, host: str, port: int) -> Iterator
         )
         stack.callback(note.unlink, missing_ok=True)
         stack.callback(children.stop, dagster)
-        note_child(dagster, note)
+        with disk_errors(home.parent):
+            note_child(dagster, note)
         # A duplicate, since Dagster redirects standard error while a run goes on in this process.
         screen = os.fdopen(os.dup(2), "w")
         threading.Thread(target=_announce, args=(url, notes(screen)), name="announce", daemon=True).start()

@@ -9,6 +9,7 @@ from mail_pipeline.lake import schema
 from mail_pipeline.simulator import API_KEY, Fleet, Latency, Limits, MailboxSpec, Simulator
 from mail_pipeline_tests.cli.conftest import Cli, Served
 from mail_pipeline_tests.cli.test_doctor import make_newer, web_server
+from mail_pipeline_tests.disks import small_disk
 
 __all__ = ["web_server"]
 
@@ -160,3 +161,16 @@ def test_an_interrupt_keeps_what_is_stored_and_says_so(cli: Callable[..., Cli]):
     assert said["interrupted"] is True
     assert 0 < said["messages_stored"] < 400
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("size", ["100k", "500k", "900k"])
+def test_a_disk_that_fills_up_under_dagster_is_told_as_one_that_is_full(
+    cli: Callable[..., Cli], served: Served, tmp_path: Path, size: str
+):
+    with small_disk(tmp_path / "disk", size) as disk:
+        ended = cli(**served.env, MAIL_PIPELINE_DATA=str(disk / "data")).run("backfill", "--all", "--json")
+
+    assert ended.returncode == 1
+    said = json.loads(ended.stdout)
+    assert said["error"] == f"The disk that holds {disk / 'data'} is full; everything committed is safe"
+    assert "Free some space" in said["next_step"]

@@ -1,8 +1,10 @@
 """Dagster's settings as they are shipped, its home in a data folder, and runs that a kill left behind."""
 
+import errno
 import inspect
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,10 +13,12 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+import sqlalchemy as sa
 import yaml  # type: ignore[import-untyped]
 
-from mail_pipeline.dagster_home import fail_orphaned_runs, prepare_dagster_home
+from mail_pipeline.dagster_home import dagster_errors, fail_orphaned_runs, prepare_dagster_home
 from mail_pipeline.definitions import defs
+from mail_pipeline.errors import StopRun
 from mail_pipeline.partitions import PARTITIONS
 
 ROOT = Path(__file__).parents[2]
@@ -152,3 +156,38 @@ def test_the_time_to_begin_is_the_one_dagster_itself_gives():
 
     given = signature.parameters["start_timeout"].default
     assert given == timedelta(seconds=settings["run_monitoring"]["start_timeout_seconds"])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), "is full; everything committed is safe"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), "cannot be written"),
+        (sqlite3.OperationalError("unable to open database file"), "cannot be opened"),
+        (sqlite3.DatabaseError("file is not a database"), "dagster is damaged"),
+        (OSError(errno.ENOSPC, "No space left on device"), "is full; everything committed is safe"),
+    ],
+    ids=str,
+)
+def test_what_a_disk_answers_to_dagster_is_told_with_the_next_step(tmp_path, error, said):
+    if isinstance(error, sqlite3.Error):
+        error = sa.exc.OperationalError("INSERT", {}, error)
+
+    with pytest.raises(StopRun, match=said) as caught, dagster_errors(tmp_path):
+        raise error
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sa.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("no such table: runs")),
+        FileNotFoundError(errno.ENOENT, "No such file"),
+        KeyError("x"),
+    ],
+    ids=str,
+)
+def test_any_other_error_comes_as_it_was(tmp_path, error):
+    with pytest.raises(type(error)) as caught, dagster_errors(tmp_path):
+        raise error
+    assert caught.value is error

@@ -3,19 +3,28 @@
 import gc
 import signal
 import socket
+import sqlite3
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import dagster as dg
+import duckdb
 import pytest
+import sqlalchemy as sa
 
 from mail_pipeline import connect
 from mail_pipeline.dagster_home import prepare_dagster_home
 from mail_pipeline.errors import StopRun
 from mail_pipeline.events import MailboxEvents
-from mail_pipeline.launch import BackfillOutcome, refresh_accounts, run_backfill
+from mail_pipeline.launch import (
+    BackfillOutcome,
+    refresh_accounts,
+    refresh_marts,
+    run_backfill,
+)
+from mail_pipeline.resources import plain_failures
 from mail_pipeline.simulator import MailboxSpec
 from mail_pipeline.sync.backfill import BackfillOptions, MailboxProgress
 
@@ -113,6 +122,51 @@ def test_a_refresh_that_is_stopped_raises_what_stopped_it_and_leaves_a_failed_ru
 
     [run] = backfilled.instance.get_runs(limit=1)
     assert (run.job_name, run.status) == ("refresh_accounts", dg.DagsterRunStatus.FAILURE)
+
+
+def test_an_unexpected_error_reaches_who_runs_it_and_none_of_its_text_dagsters_history(
+    backfilled, monkeypatch, caplog
+):
+    subject = " ".join(["Divorce", "papers"])
+
+    def chokes(*_: object) -> None:
+        duckdb.sql("SELECT ?::INTEGER", params=[subject]).fetchall()
+
+    monkeypatch.setattr("mail_pipeline.assets.marts.refresh_marts", chokes)
+    with pytest.raises(duckdb.ConversionException, match=subject):
+        refresh_marts(backfilled.instance)
+
+    [run] = backfilled.instance.get_runs(limit=1)
+    assert (run.job_name, run.status) == ("refresh_marts", dg.DagsterRunStatus.FAILURE)
+    history = str(backfilled.instance.all_logs(run.run_id))
+    assert "Unexpected duckdb.ConversionException; the log has its traceback" in history
+    assert "in chokes" in caplog.text
+    assert subject not in history + caplog.text
+
+
+@pytest.mark.parametrize(
+    "interrupt", [KeyboardInterrupt, dg.DagsterExecutionInterruptedError], ids=lambda kind: kind.__name__
+)
+def test_a_query_that_is_interrupted_is_no_unexpected_error(interrupt):
+    with pytest.raises(RuntimeError, match="Query interrupted") as caught, plain_failures():
+        raise RuntimeError("Query interrupted") from interrupt()
+    assert not isinstance(caught.value, dg.Failure)
+
+
+def test_a_failure_in_its_own_words_passes_as_it_is():
+    failure = dg.Failure("Three of four did not get through")
+
+    with pytest.raises(dg.Failure) as caught, plain_failures():
+        raise failure
+    assert caught.value is failure
+
+
+def test_a_history_that_cannot_be_written_for_want_of_room_is_told_as_a_full_disk():
+    with (
+        pytest.raises(dg.Failure, match=r"is full; everything committed is safe\. Free some space"),
+        plain_failures(),
+    ):
+        raise sa.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
 
 
 def test_an_interrupted_refresh_ends_the_command_too(backfilled, monkeypatch):
