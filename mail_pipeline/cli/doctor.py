@@ -58,16 +58,20 @@ def command(as_json: bool) -> None:
     Exit code 1 when a check fails; a warning is no failure.
     """
     place = find_workplace()
+    read = place.for_reading().data
+    disk = [*_data_folder(place.data)]
+    # On a disk that is full or cannot be written to, what is sound may not open either.
+    sound = all(finding.verdict is not Verdict.FAIL for finding in disk)
     findings = [
         _python(),
         *_packages(),
         _extensions(),
         _project(place),
-        *_data_folder(place.data),
-        *_lake(place.for_reading().data),
+        *disk,
+        *(finding if sound else _not_judged(finding) for finding in _lake(read)),
         _configuration(place),
         *_nylas(place),
-        _dagster_home(place.for_reading().data),
+        *(finding if sound else _not_judged(finding) for finding in [_dagster_home(read)]),
     ]
     ok = all(finding.verdict is not Verdict.FAIL for finding in findings)
     if as_json:
@@ -79,6 +83,16 @@ def command(as_json: bool) -> None:
             if finding.next_step:
                 console.print(f"{finding.name}: {finding.next_step}")
     sys.exit(0 if ok else 1)
+
+
+def _not_judged(finding: Finding) -> Finding:
+    if finding.verdict is not Verdict.FAIL:
+        return finding
+    return Finding(
+        finding.name,
+        Verdict.WARN,
+        "could not be looked at: mend what is said of the disk first",
+    )
 
 
 def _python() -> Finding:
@@ -173,10 +187,13 @@ def _lake(data: Path) -> Iterator[Finding]:
     try:
         with connect(data) as connection:
             version = version_of(connection)
-    except (MailPipelineError, duckdb.Error) as error:
-        yield Finding(
-            "Lake", Verdict.FAIL, f"{catalog_path(data)} does not open: {error}", "Restore the folder."
-        )
+    except MailPipelineError as error:
+        said = f"{catalog_path(data)} does not open: {error.message}"
+        yield Finding("Lake", Verdict.FAIL, said, error.next_step)
+        return
+    except duckdb.Error as error:
+        said = f"{catalog_path(data)} does not open: {error}"
+        yield Finding("Lake", Verdict.FAIL, said, "Restore the folder.")
         return
     if version > schema.VERSION:
         yield Finding(
@@ -220,7 +237,17 @@ def _nylas(place: Workplace) -> Iterator[Finding]:
         )
         return
     try:
-        with NylasClient(settings.api_key, settings.api_uri) as client:
+        client = NylasClient(settings.api_key, settings.api_uri)
+    except KeyRejected as error:
+        yield Finding("Nylas address", Verdict.WARN, f"{settings.api_uri} was not asked for want of a key")
+        yield Finding("Nylas key", Verdict.FAIL, error.message, error.next_step)
+        return
+    except MailPipelineError as error:
+        yield Finding("Nylas address", Verdict.FAIL, error.message, error.next_step)
+        yield Finding("Nylas key", Verdict.WARN, "set, but could not be tried")
+        return
+    try:
+        with client:
             client.check()
     except KeyRejected as error:
         yield Finding("Nylas address", Verdict.OK, f"{settings.api_uri} answers")
@@ -240,14 +267,14 @@ def _dagster_home(data: Path) -> Finding:
     # Dagster takes 2 CPU seconds to import; here alone it is worth that.
     import dagster as dg
 
+    from mail_pipeline.dagster_home import dagster_error
+
     try:
         with dg.DagsterInstance.from_config(str(home)) as instance:
             runs = instance.get_runs_count()
     except Exception as error:
-        return Finding(
-            "Dagster home",
-            Verdict.FAIL,
-            f"{home} does not open ({type(error).__name__})",
-            "Move it away: it holds the history of runs, no mail, and is made anew.",
-        )
+        known = dagster_error(error, data)
+        said = f"{home} does not open ({type(error).__name__})" if known is None else known.message
+        step = "Move it away: it holds the history of runs, no mail, and is made anew."
+        return Finding("Dagster home", Verdict.FAIL, said, step if known is None else known.next_step)
     return Finding("Dagster home", Verdict.OK, f"{home}, {runs:,} runs")

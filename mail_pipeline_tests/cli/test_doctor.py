@@ -1,15 +1,19 @@
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from filelock import FileLock
 
+from mail_pipeline.dagster_home import prepare_dagster_home
 from mail_pipeline.lake import schema
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline_tests.cli.conftest import Cli, Served
+from mail_pipeline_tests.disks import fill, small_disk
 
 
 class _Page(BaseHTTPRequestHandler):
@@ -124,6 +128,57 @@ def test_a_lake_that_does_not_open_fails(cli: Callable[..., Cli], data: Path):
 
     assert found["Lake"]["verdict"] == "FAIL"
     assert "catalog.sqlite does not open" in found["Lake"]["message"]
+
+
+def test_what_is_wrong_with_a_lake_comes_with_its_own_next_step(cli: Callable[..., Cli], data: Path):
+    (data / "lake" / "catalog.sqlite").write_bytes(b"no database" * 1000)
+
+    found = checks(cli(), exit_code=1)
+
+    assert "Put back the newest copy of the whole folder" in found["Lake"]["next_step"]
+    assert "Restore the folder." not in str(found)
+
+
+def test_on_a_read_only_disk_the_lake_and_the_history_are_not_called_broken(
+    cli: Callable[..., Cli], served: Served, tmp_path: Path
+):
+    with small_disk(tmp_path / "disk", "40m") as disk:
+        env = {**served.env, "MAIL_PIPELINE_DATA": str(disk / "data")}
+        Lake(disk / "data").close()
+        with dg.DagsterInstance.from_config(str(prepare_dagster_home(disk / "data"))):
+            pass
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        found = checks(cli(**env), exit_code=1)
+
+    failed = [name for name, check in found.items() if check["verdict"] == "FAIL"]
+    assert failed == ["Data folder"]
+    assert "Move it away" not in str(found)
+    assert "Restore the folder" not in str(found)
+
+
+def test_on_a_full_disk_the_history_is_not_called_broken(
+    cli: Callable[..., Cli], served: Served, tmp_path: Path
+):
+    with small_disk(tmp_path / "disk", "40m") as disk:
+        Lake(disk / "data").close()
+        with dg.DagsterInstance.from_config(str(prepare_dagster_home(disk / "data"))):
+            pass
+        for path in (disk / "data" / "dagster").rglob("*.db"):
+            path.unlink()
+        fill(disk)
+        found = checks(cli(**served.env, MAIL_PIPELINE_DATA=str(disk / "data")), exit_code=1)
+
+    assert [name for name, check in found.items() if check["verdict"] == "FAIL"] == ["Free space"]
+    assert found["Dagster home"]["verdict"] == "WARN"
+    assert "Move it away" not in str(found)
+
+
+def test_an_address_that_was_not_asked_is_not_said_to_answer(cli: Callable[..., Cli], served: Served):
+    found = checks(cli(**{**served.env, "NYLAS_API_KEY": "nyk_süß"}), exit_code=1)
+
+    assert found["Nylas key"]["verdict"] == "FAIL"
+    assert found["Nylas address"]["verdict"] == "WARN"
+    assert "answers" not in found["Nylas address"]["message"]
 
 
 def test_a_write_lock_that_stays_held_is_a_warning(cli: Callable[..., Cli], data: Path):
