@@ -1,11 +1,5 @@
 """The questions the program asks of the lake. What is asked about comes as parameters or as Arrow tables."""
 
-ALL_GRANTS = "SELECT * FROM all_grants"
-
-ALL_FOLDERS = "SELECT * FROM all_folders"
-
-DEAD_LETTERS_RAW = "SELECT raw FROM dead_letters WHERE object = ?"
-
 MESSAGE_IDS = "SELECT id FROM all_messages SEMI JOIN wanted USING (grant_id)"
 """The messages of the grants in the table `wanted`."""
 

@@ -1,7 +1,7 @@
-"""Reading the API's grant and folder records; one that cannot be read raises Unreadable, naming the field."""
+"""Reading the API's grant and folder records: of one whose id can be read no field costs the rest."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from mail_pipeline.sync.records import (
     Unreadable,
     mended,
     read_count,
+    read_identity,
     read_list,
     read_object,
     read_seconds,
@@ -26,52 +27,84 @@ _FOLDER_FIELDS = frozenset(
     {"id", "grant_id", "name", "parent_id", "total_count", "unread_count", "attributes", "object"}
 )
 
+Known = Callable[[str], Mapping[str, Any]]
+"""Returns what the lake holds of an id."""
 
-def read_grant(record: object) -> dict[str, Any]:
-    """Return a row of `all_grants` without its times of observation; times are unix seconds."""
-    fields = _object(record)
-    provider = read_text("provider", fields.get("provider")) or "unknown"
-    return {
-        "id": _identity(fields),
+
+def nothing_known(_: str) -> Mapping[str, Any]:
+    """Return that the lake holds nothing."""
+    return {}
+
+
+def read_grant(record: object, known: Known = nothing_known) -> tuple[dict[str, Any], str | None]:
+    """Return a row of `all_grants` without its times of observation, and what of the record it leaves out.
+
+    Times are unix seconds. A field that cannot be read is as it was `known`, else empty, and told; None where
+    all could be read. Raises Unreadable without an id or with a provider that cannot be read, and
+    RecursionError for a record that nests too deeply.
+    """
+    reading = _Reading(record, known)
+    provider = read_text("provider", reading.fields.get("provider")) or "unknown"
+    row = {
+        "id": reading.id,
         "provider": provider,
-        "email": read_text("email", fields.get("email")),
-        "status": read_text("grant_status", fields.get("grant_status")) or "valid",
-        "scopes": _texts("scope", fields.get("scope")),
+        "email": reading.take("email", read_text),
+        "status": reading.take("grant_status", read_text, column="status") or "valid",
+        "scopes": reading.take("scope", _texts, column="scopes") or [],
         "per_folder": provider in IMAP_FAMILY,
-        "created_at": _moment("created_at", fields.get("created_at")),
-        "updated_at": _moment("updated_at", fields.get("updated_at")),
-        "extra": _extra(fields, _GRANT_FIELDS),
+        "created_at": reading.take("created_at", _moment),
+        "updated_at": reading.take("updated_at", _moment),
+        "extra": _extra(reading.fields, _GRANT_FIELDS),
     }
+    return row, reading.left_out
 
 
-def read_folder(record: object, provider: str) -> dict[str, Any]:
-    """Return a row of `all_folders` without its grant, partition key and times of observation."""
-    fields = _object(record)
-    identity = _identity(fields)
-    name = read_text("name", fields.get("name"))
-    attributes = _texts("attributes", fields.get("attributes"))
-    return {
-        "id": identity,
+def read_folder(
+    record: object, provider: str, known: Known = nothing_known
+) -> tuple[dict[str, Any], str | None]:
+    """Return a row of `all_folders` without its grant, partition key and times of observation.
+
+    What it leaves out of the record is told as by `read_grant`. Raises like it, whatever the provider.
+    """
+    reading = _Reading(record, known)
+    name = reading.take("name", read_text)
+    attributes = reading.take("attributes", _texts) or []
+    row = {
+        "id": reading.id,
         "name": name,
-        "role": folder_role(provider, identity, name, attributes),
-        "parent_id": read_text("parent_id", fields.get("parent_id")),
-        "total_count": read_count("total_count", fields.get("total_count")),
-        "unread_count": read_count("unread_count", fields.get("unread_count")),
+        "role": folder_role(provider, reading.id, name, attributes),
+        "parent_id": reading.take("parent_id", read_text),
+        "total_count": reading.take("total_count", read_count),
+        "unread_count": reading.take("unread_count", read_count),
         "attributes": attributes,
-        "extra": _extra(fields, _FOLDER_FIELDS),
+        "extra": _extra(reading.fields, _FOLDER_FIELDS),
     }
+    return row, reading.left_out
 
 
-def _object(record: object) -> dict[str, Any]:
-    fields: dict[str, Any] = mended(read_object(record))
-    return fields
+class _Reading:
+    """A record whose id can be read, taken field by field; what cannot be read is noted."""
 
+    def __init__(self, record: object, known: Known) -> None:
+        self.fields: dict[str, Any] = mended(read_object(record))
+        self._reasons: list[str] = []
+        self.id = read_identity(self.fields)
+        self._known = known(self.id)
 
-def _identity(fields: dict[str, Any]) -> str:
-    identity = read_text("id", fields.get("id"))
-    if not identity:
-        raise Unreadable("id: expected text, got nothing")
-    return identity
+    def take(self, name: str, read: Callable[[str, Any], Any], *, column: str | None = None) -> Any:
+        """Return a field as it is read, or else as its column was known."""
+        try:
+            return read(name, self.fields.get(name))
+        except Unreadable as error:
+            self._reasons.append(str(error))
+            return self._known.get(column or name)
+
+    @property
+    def left_out(self) -> str | None:
+        """Name the fields that could not be read, and why."""
+        if not self._reasons:
+            return None
+        return f"{'; '.join(self._reasons)}; stored without {'it' if len(self._reasons) == 1 else 'them'}"
 
 
 def _texts(name: str, value: Any) -> list[str]:

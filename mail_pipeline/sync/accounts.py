@@ -4,11 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mail_pipeline.errors import RetryLater, SkipMailbox
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import account_queries
 from mail_pipeline.lake.rows import arrow_table, table_of, unix_seconds
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
@@ -24,6 +24,8 @@ from mail_pipeline.sync.records import TOO_DEEP, DeadLetter, Unreadable, identit
 
 _Dead = tuple[str | None, DeadLetter, int]
 """The grant, what could not be read of it, and when that came, in unix seconds."""
+_Rows = dict[Any, dict[str, Any]]
+"""By grant, None for grants themselves, and id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,22 @@ class GrantsReport:
 
 @dataclass(frozen=True, slots=True)
 class FoldersReport:
-    """What a refresh of the folders found; `failed` gives the reason by grant."""
+    """What a refresh of the folders found."""
 
-    grants: int
+    listed: frozenset[str]
+    """The grants whose folders came whole."""
     folders: int
     new: int
     vanished: int
     returned: int
     unreadable: int
     failed: dict[str, str]
+    """Why those of a grant did not come, by grant."""
+
+    @property
+    def grants(self) -> int:
+        """Return of how many grants the folders came whole."""
+        return len(self.listed)
 
 
 @dataclass(slots=True)
@@ -65,7 +74,8 @@ class _Comparison:
 def refresh_grants(settings: Settings, *, client: NylasClient | None = None) -> GrantsReport:
     """List all grants and bring `all_grants` up to date; a grant that is gone keeps its row.
 
-    Nothing is written unless the whole list came, and a grant whose record cannot be read stays as it is.
+    Nothing is written unless the whole list came. A grant of which a field cannot be read is stored without
+    it; one whose id or provider cannot be read stays as it is. Either is among the dead letters until it can.
     Without a `client` one is opened.
     Raises StopRun for a missing or wrong key or address, and RetryLater while the API is out of reach.
     """
@@ -77,20 +87,20 @@ def refresh_grants(settings: Settings, *, client: NylasClient | None = None) -> 
         before = _stored_grants(lake)
         for page in client.grants():
             wanted = replace(page, records=[_wanted_of_grant(record, subsets) for record in page.records])
-            rows = _read(wanted, lambda record: _grant(record, subsets), "grant", None, dead)
+            rows = _read(wanted, lambda record: _grant(record, subsets, before), "grant", None, dead)
             listed |= {(None, row["id"]): row for row in rows}
         with lake.transaction() as transaction:
             stored = _stored_grants(lake)
             comparison = _compare(stored, listed, dead, _touched(before, stored))
             _write(transaction, "all_grants", ["id"], comparison.changed)
-            _write_dead(lake, transaction, "grant", dead)
+            _write_dead(lake, transaction, "grant", {None}, dead)
     return GrantsReport(
         total=len(listed),
         valid=sum(row["status"] == "valid" for row in listed.values()),
         new=comparison.new,
         vanished=comparison.vanished,
         returned=comparison.returned,
-        unreadable=len(dead),
+        unreadable=len(_unread(dead)),
         by_provider=dict(Counter(row["provider"] for row in listed.values())),
     )
 
@@ -101,12 +111,15 @@ def refresh_folders(
     """List the folders of every valid grant, or of those in `only`, and bring `all_folders` up to date.
 
     A folder keeps its partition key for ever, also when it is gone and returns. The folders of a grant whose
-    list did not come whole stay as they are, and the grant is in `failed`. Raises like `refresh_grants`.
+    list did not come whole stay as they are, and the grant is in `failed`. What cannot be read is treated as
+    by `refresh_grants`. Raises like it.
     """
     settings.require_key()
     with Lake(settings.data) as lake, client_for(settings, client) as client:
         subsets = read_subsets(settings)
-        grants = [row for row in lake.table(queries.ALL_GRANTS).to_pylist() if row["deleted_at"] is None]
+        grants = [
+            row for row in lake.table(account_queries.ALL_GRANTS).to_pylist() if row["deleted_at"] is None
+        ]
         grants = [row for row in grants if row["status"] == "valid" and (only is None or row["id"] in only)]
         before = _stored_folders(lake)
         with ThreadPoolExecutor(settings.workers, thread_name_prefix="folders") as pool:
@@ -124,7 +137,9 @@ def refresh_folders(
                 failed[grant["id"]] = answer
                 continue
             for page in answer:
-                rows = _read(page, lambda record, of=grant: _folder(record, of), "folder", grant["id"], dead)
+                rows = _read(
+                    page, lambda record, of=grant: _folder(record, of, before), "folder", grant["id"], dead
+                )
                 listed |= {(row["grant_id"], row["id"]): row for row in rows}
         whole = {grant["id"] for grant in grants} - failed.keys()
         _mark_excluded(listed, {row["id"]: subsets.of(row["id"], row["provider"]) for row in grants})
@@ -134,24 +149,24 @@ def refresh_folders(
             _name_partitions(stored, listed, {grant["id"] for grant in grants if grant["per_folder"]})
             comparison = _compare(stored, listed, dead, _touched(before, now))
             _write(transaction, "all_folders", ["grant_id", "id"], comparison.changed)
-            _write_dead(lake, transaction, "folder", dead)
+            _write_dead(lake, transaction, "folder", whole, dead)
     return FoldersReport(
-        grants=len(whole),
+        listed=frozenset(whole),
         folders=len(listed),
         new=comparison.new,
         vanished=comparison.vanished,
         returned=comparison.returned,
-        unreadable=len(dead),
+        unreadable=len(_unread(dead)),
         failed=failed,
     )
 
 
-def _stored_grants(lake: Lake) -> dict[Any, dict[str, Any]]:
-    return {(None, row["id"]): row for row in lake.table(queries.ALL_GRANTS).to_pylist()}
+def _stored_grants(lake: Lake) -> _Rows:
+    return {(None, row["id"]): row for row in lake.table(account_queries.ALL_GRANTS).to_pylist()}
 
 
-def _stored_folders(lake: Lake) -> dict[Any, dict[str, Any]]:
-    return {(row["grant_id"], row["id"]): row for row in lake.table(queries.ALL_FOLDERS).to_pylist()}
+def _stored_folders(lake: Lake) -> _Rows:
+    return {(row["grant_id"], row["id"]): row for row in lake.table(account_queries.ALL_FOLDERS).to_pylist()}
 
 
 def _touched(before: Mapping[Any, dict[str, Any]], now: Mapping[Any, dict[str, Any]]) -> set[Any]:
@@ -181,8 +196,9 @@ def _subset_of(record: object, subsets: Subsets) -> Subset:
     return subsets.of(str(fields.get("id")), str(fields.get("provider")))
 
 
-def _grant(record: object, subsets: Subsets) -> dict[str, Any]:
-    return {**read_grant(record), "streams_off": sorted(_subset_of(record, subsets).off)}
+def _grant(record: object, subsets: Subsets, stored: _Rows) -> tuple[dict[str, Any], str | None]:
+    row, left_out = read_grant(record, lambda identity: stored.get((None, identity), {}))
+    return {**row, "streams_off": sorted(_subset_of(record, subsets).off)}, left_out
 
 
 def _mark_excluded(listed: Mapping[Any, dict[str, Any]], subsets: Mapping[str, Subset]) -> None:
@@ -196,21 +212,29 @@ def _mark_excluded(listed: Mapping[Any, dict[str, Any]], subsets: Mapping[str, S
             row["excluded"] = standings[row["id"]] is not Standing.WANTED
 
 
-def _folder(record: object, grant: dict[str, Any]) -> dict[str, Any]:
-    return {"grant_id": grant["id"], **read_folder(record, grant["provider"])}
+def _folder(record: object, grant: dict[str, Any], stored: _Rows) -> tuple[dict[str, Any], str | None]:
+    grant_id = grant["id"]
+    row, left_out = read_folder(
+        record, grant["provider"], lambda identity: stored.get((grant_id, identity), {})
+    )
+    return {"grant_id": grant_id, **row}, left_out
 
 
 def _read(
     page: Page, reader: Any, kind: str, grant_id: str | None, dead: list[_Dead]
 ) -> Iterable[dict[str, Any]]:
     for record in page.records:
+        row = None
         try:
-            yield {**reader(record), "observed_at": page.observed_at}
+            row, reason = reader(record)
         except (Unreadable, RecursionError) as error:
             reason = str(error) if isinstance(error, Unreadable) else TOO_DEEP
+        if reason is not None:
             kept = _without_secrets(record)
-            letter = DeadLetter(kind, identity_of(kept), reason, raw(kept))
+            letter = DeadLetter(kind, identity_of(kept), reason, raw(kept), stored=row is not None)
             dead.append((grant_id, letter, page.observed_at))
+        if row is not None:
+            yield {**row, "observed_at": page.observed_at}
 
 
 def _without_secrets(record: object) -> object:
@@ -247,7 +271,7 @@ def _compare(
 
     What was `touched` since the list was begun stays as it is: the list may be older.
     """
-    unread = {(grant_id, letter.object_id) for grant_id, letter, _ in dead}
+    unread = {(grant_id, letter.object_id) for grant_id, letter, _ in _unread(dead)}
     now = int(time.time())
     result = _Comparison()
     for key, row in listed.items():
@@ -276,8 +300,28 @@ def _write(transaction: Transaction, table: str, key: list[str], rows: list[dict
     transaction.append(table, batch)
 
 
-def _write_dead(lake: Lake, transaction: Transaction, kind: str, dead: list[_Dead]) -> None:
-    # The same record comes again with every refresh.
-    known = set(lake.column(queries.DEAD_LETTERS_RAW, [kind]))
-    new = [dead_letter_row(letter, at, grant_id) for grant_id, letter, at in dead if letter.raw not in known]
+def _unread(dead: Iterable[_Dead]) -> list[_Dead]:
+    return [each for each in dead if not each[1].stored]
+
+
+def _write_dead(
+    lake: Lake, transaction: Transaction, kind: str, whole: Collection[str | None], dead: list[_Dead]
+) -> None:
+    """Keep of what was listed whole the dead letters that have come now, each as it came first."""
+    stored = {
+        _letter_key(row["grant_id"], row): row
+        for row in lake.table(account_queries.DEAD_LETTERS_OF, [kind]).to_pylist()
+        if row["grant_id"] in whole
+    }
+    listed = {_letter_key(grant_id, asdict(letter)): (grant_id, letter, at) for grant_id, letter, at in dead}
+    if gone := [row for key, row in stored.items() if key not in listed]:
+        rows = table_of("dead_letters", gone)
+        transaction.change("dead_letters", account_queries.FORGET_DEAD_LETTERS, read_now=rows)
+    new = [dead_letter_row(letter, at, of) for key, (of, letter, at) in listed.items() if key not in stored]
     transaction.append("dead_letters", arrow_table("dead_letters", new))
+
+
+def _letter_key(grant_id: str | None, letter: Mapping[str, Any]) -> tuple[Any, ...]:
+    # The same record comes again with every refresh, with other counts in it.
+    told_by = letter["raw"] if letter["object_id"] is None else None
+    return grant_id, letter["object_id"], letter["reason"], letter["stored"], told_by

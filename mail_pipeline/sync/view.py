@@ -126,7 +126,8 @@ class GrantView:
 def _readable(page: Page, provider: str) -> Iterable[dict[str, Any]]:
     for record in page.records:
         try:
-            yield read_folder(record, provider)
+            row, _ = read_folder(record, provider)
+            yield row
         except (Unreadable, RecursionError):
             # `folders` tells of it; its mail is judged by the folder's id.
             continue

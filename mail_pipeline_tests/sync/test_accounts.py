@@ -303,22 +303,86 @@ def test_folders_whose_cursor_is_not_accepted_fail_their_grant_alone(serve: Serv
     assert folders.folders > 0
 
 
+LETTERS = "SELECT object, object_id, reason, stored FROM dead_letters ORDER BY object_id NULLS LAST"
+
+
 def test_a_grant_that_cannot_be_read_is_kept_raw_once_without_its_secrets(
     scripted: tuple[Script, Accounts],
 ) -> None:
     script, accounts = scripted
-    bad = grant("bad", created_at=[], settings={"imap_password": "hunter2"}, email="a@b.example")
+    bad = grant("bad", provider=[], settings={"imap_password": "hunter2"}, email="a@b.example")
     script.grants = [grant("good"), bad, "no object"]
     report = refresh_grants(accounts.settings)
     refresh_grants(accounts.settings)
 
     assert (report.total, report.unreadable) == (1, 2)
-    dead = accounts.ask("SELECT object, object_id, reason, stored FROM dead_letters ORDER BY object_id")
-    assert dead == [
-        ("grant", "bad", "created_at: expected unix seconds, got a list", False),
+    assert accounts.ask(LETTERS) == [
+        ("grant", "bad", "provider: expected text, got a list", False),
         ("grant", None, "record: expected an object, got text", False),
     ]
     assert accounts.ask("SELECT count(*) FROM dead_letters WHERE contains(raw, 'hunter2')") == [(0,)]
+
+
+def test_a_field_that_cannot_be_read_costs_no_account_and_no_folder(
+    scripted: tuple[Script, Accounts],
+) -> None:
+    script, accounts = scripted
+    script.grants = [grant("a", created_at=1.5)]
+    script.folders = [
+        {"id": "F", "name": "F", "total_count": "many", "unread_count": 1},
+        {"id": "INBOX", "name": 5, "attributes": ["\\Inbox"]},
+    ]
+    grants, folders = accounts.refresh()
+    script.folders[0]["unread_count"] = 2
+    accounts.refresh()
+
+    assert accounts.partitions() == ["a/@recent", "a/F", "a/INBOX"]
+    assert (grants.total, grants.unreadable) == (1, 0)
+    assert (folders.folders, folders.unreadable) == (2, 0)
+    assert accounts.ask("SELECT id, name, unread_count FROM folders ORDER BY id") == [
+        ("F", "F", 2),
+        ("INBOX", None, None),
+    ]
+    without = "; stored without it"
+    assert accounts.ask(LETTERS) == [
+        ("folder", "F", f"total_count: expected a whole number, got text{without}", True),
+        ("folder", "INBOX", f"name: expected text, got a number{without}", True),
+        ("grant", "a", f"created_at: expected unix seconds, got a decimal number{without}", True),
+    ]
+
+
+def test_what_is_known_of_an_account_or_a_folder_outlasts_a_field_that_cannot_be_read(
+    scripted: tuple[Script, Accounts],
+) -> None:
+    script, accounts = scripted
+    script.grants = [grant("a", email="a@b.example", scope=["mail"], updated_at=1)]
+    script.folders = [{"id": "F", "name": "Gesendet", "total_count": 7, "attributes": []}]
+    accounts.refresh()
+    known = accounts.ask("SELECT * EXCLUDE observed_at FROM grants, folders")
+    script.grants = [grant("a", email=5, scope=["mail"], updated_at=1.5)]
+    script.folders = [{"id": "F", "name": 7, "total_count": "7", "attributes": []}]
+    accounts.refresh()
+
+    assert accounts.ask("SELECT * EXCLUDE observed_at FROM grants, folders") == known
+
+
+def test_a_dead_letter_of_an_account_or_a_folder_lasts_until_it_can_be_read(
+    scripted: tuple[Script, Accounts],
+) -> None:
+    script, accounts = scripted
+    script.grants = [grant("a"), grant("b", scope=7), {"provider": "imap"}]
+    script.folders = [{"id": "F", "name": "F", "total_count": "many"}, {"name": "G"}]
+    accounts.refresh()
+    assert accounts.ask("SELECT count(*), count(DISTINCT grant_id) FROM dead_letters") == [(6, 2)]
+
+    script.folders = [{"id": "F", "name": "F", "total_count": 1}, {"id": "G", "name": "G"}]
+    script.grants = [grant("a"), {"provider": "imap"}, grant("b", grant_status="invalid")]
+    accounts.refresh()
+    assert accounts.ask("SELECT object, grant_id FROM dead_letters ORDER BY ALL") == [
+        ("folder", "b"),
+        ("folder", "b"),
+        ("grant", None),
+    ]
 
 
 def test_what_cannot_be_read_has_not_vanished(scripted: tuple[Script, Accounts]) -> None:
@@ -326,13 +390,15 @@ def test_what_cannot_be_read_has_not_vanished(scripted: tuple[Script, Accounts])
     script.grants = [grant("a"), grant("b"), grant("c")]
     script.folders = [{"id": "F", "name": "F"}, {"id": "G", "name": "G"}]
     accounts.refresh()
-    script.grants = [grant("a"), grant("b", scope=7)]
-    script.folders = [{"id": "F", "name": "F", "total_count": "many"}]
+    script.grants = [grant("a"), grant("b", provider=7)]
+    script.folders = [{"id": "F", "name": "F"}, {"name": "G"}]
     grants, folders = accounts.refresh()
 
     assert (grants.vanished, grants.unreadable) == (1, 1)
     assert accounts.ask("SELECT id FROM grants ORDER BY id") == [("a",), ("b",)]
-    assert (folders.vanished, folders.unreadable) == (2, 2)
+    assert (folders.vanished, folders.unreadable) == (0, 2)
+    script.folders = [{"id": "F", "name": "F", "total_count": "many"}]
+    assert accounts.refresh()[1].vanished == 2
     assert accounts.ask("SELECT DISTINCT id FROM folders WHERE grant_id != 'c'") == [("F",)]
 
     # A record without an id may be any of them.
