@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -120,33 +120,36 @@ class Fetcher:
 
     def _accounts(self, waiting: Sequence[Fetch]) -> int:
         """Bring grants and folders up to date where that is asked for: from the API's own lists."""
-        asked = [each for each in waiting if each.grant_id not in self._out_of_reach]
-        grants = [each for each in asked if each.object == GRANTS]
-        folders = [each for each in asked if each.object == FOLDERS]
-        only = {each.grant_id for each in folders if each.grant_id is not None}
+        grants = self._in_reach(waiting, GRANTS)
         done = self._refresh(self._list_grants, grants) if grants else 0
-        return done + (self._refresh(lambda: self._list_folders(only), folders) if only else 0)
+        # That may have told that one is gone, or is connected again.
+        folders, dropped = self._of_valid_grants(self._in_reach(waiting, FOLDERS), self._grants())
+        return done + dropped + (self._refresh(self._list_folders, folders) if folders else 0)
 
-    def _list_grants(self) -> Collection[str]:
+    def _in_reach(self, waiting: Sequence[Fetch], of: str) -> list[Fetch]:
+        return [each for each in waiting if each.object == of and each.grant_id not in self._out_of_reach]
+
+    def _list_grants(self, asked: Sequence[Fetch]) -> Sequence[Fetch]:
         refresh_grants(self._settings, client=self._open())
-        return ()
+        return asked
 
-    def _list_folders(self, grant_ids: Collection[str]) -> Collection[str]:
-        return refresh_folders(self._settings, only=grant_ids, client=self._open()).failed
+    def _list_folders(self, asked: Sequence[Fetch]) -> Sequence[Fetch]:
+        only = {each.grant_id for each in asked if each.grant_id is not None}
+        report = refresh_folders(self._settings, only=only, client=self._open())
+        self._out_of_reach.update(report.failed)
+        return [each for each in asked if each.grant_id in report.listed]
 
-    def _refresh(self, refresh: Callable[[], Collection[str]], asked: Sequence[Fetch]) -> int:
-        """Run a refresh that returns the grants it failed for; return how many requests it answered."""
+    def _refresh(self, refresh: Callable[[Sequence[Fetch]], Sequence[Fetch]], asked: Sequence[Fetch]) -> int:
+        """Run a refresh that returns which of these requests it answered; return how many they are."""
         asked_at = time.time()
         try:
-            failed = refresh()
+            answered = refresh(asked)
         except (StopRun, Cancelled):
             raise
         except MailPipelineError as error:
             _log.warning("Grants and folders could not be listed: %s", error.message)
             self._out_of_reach.update(each.grant_id for each in asked)
             return 0
-        self._out_of_reach.update(failed)
-        answered = [each for each in asked if each.grant_id not in failed]
         with self._lake.transaction() as transaction:
             self._forget(transaction, answered, asked_at)
         return len(answered)
@@ -156,34 +159,40 @@ class Fetcher:
         read = [one for each in answered for one in self._queue[_object(each)]]
         transaction.change("fetches", queries.FORGET_FETCHES, fetched=fetch_rows(read, asked_at))
 
-    def _objects(self, waiting: Sequence[Fetch]) -> int:
-        grants = {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
-        by_grant: dict[str, list[Fetch]] = {}
-        pointless: list[Fetch] = []
-        for each in waiting:
-            known = grants.get(each.grant_id or "")
-            if known is None or known["gone"] or known["status"] != "valid":
-                # One to be connected again is asked then.
-                if known is None or known["gone"]:
-                    pointless.append(each)
-                continue
-            reached = each.grant_id not in self._out_of_reach and _object(each) not in self._put_off
-            if each.grant_id is not None and reached:
-                by_grant.setdefault(each.grant_id, []).append(each)
+    def _of_valid_grants(
+        self, waiting: Sequence[Fetch], grants: Mapping[str, dict[str, Any]]
+    ) -> tuple[list[Fetch], int]:
+        """Return the requests that can be asked now, and how many were dropped: their grants are gone.
+
+        One of a grant to be connected again is asked then.
+        """
+        there = {grant_id for grant_id, row in grants.items() if not row["gone"]}
+        pointless = [each for each in waiting if each.grant_id not in there]
         if pointless:
             with self._lake.transaction() as transaction:
                 self._forget(transaction, pointless, time.time())
+        valid = {grant_id for grant_id in there - self._out_of_reach if grants[grant_id]["status"] == "valid"}
+        return [each for each in waiting if each.grant_id in valid], len(pointless)
+
+    def _grants(self) -> dict[str, dict[str, Any]]:
+        return {row["id"]: row for row in self._lake.table(queries.KNOWN_GRANTS).to_pylist()}
+
+    def _objects(self, waiting: Sequence[Fetch]) -> int:
+        grants = self._grants()
+        asked, dropped = self._of_valid_grants(waiting, grants)
+        by_grant: dict[str, list[Fetch]] = {}
+        for each in asked:
+            if each.grant_id is not None and _object(each) not in self._put_off:
+                by_grant.setdefault(each.grant_id, []).append(each)
         if not by_grant:
-            return len(pointless)
+            return dropped
         client = self._open()
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="fetch") as pool:
             answers = pool.map(
                 lambda item: (item[0], self._ask(client, grants[item[0]], item[1])), by_grant.items()
             )
             try:
-                return len(pointless) + sum(
-                    self._store(grants[grant_id], found) for grant_id, found in answers
-                )
+                return dropped + sum(self._store(grants[grant_id], found) for grant_id, found in answers)
             except BaseException:
                 # Else an interrupt would wait for every grant's requests.
                 client.cancel()

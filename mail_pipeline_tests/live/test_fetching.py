@@ -8,6 +8,7 @@ from mail_pipeline.errors import StopRun
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, Limits, MailboxSpec, SimulatedClock
 from mail_pipeline.sync import fetching
+from mail_pipeline.sync.accounts import refresh_grants
 from mail_pipeline.sync.apply import apply
 from mail_pipeline.sync.fetches import (
     DISPUTED,
@@ -241,6 +242,25 @@ def test_what_is_asked_for_while_an_answer_is_under_way_is_asked_again(near: Nea
         assert len(world.wanted()) == 1
         assert fetcher.work() == (1, 0)
         assert fetcher.work() == (0, 0)
+
+
+def test_the_folders_of_a_grant_to_be_connected_again_are_listed_when_it_is(near: Near):
+    world = near(GOOGLE, MICROSOFT)
+    google, microsoft = world.grant_id("google"), world.grant_id("microsoft")
+    world.simulator.provider.expire(google)
+    refresh_grants(world.settings())
+    for grant in (google, microsoft, "unknown"):
+        queue(world, Fetch(FOLDERS, grant, None, "changed"))
+
+    report = world.apply()
+    assert (report.fetched, report.waiting) == (2, 1)
+    assert world.ask("SELECT object, grant_id FROM fetches") == [(FOLDERS, google)]
+    assert [each.grant_id for each in world.asked("folders")] == [microsoft]
+
+    world.simulator.provider.reauthenticate(google)
+    refresh_grants(world.settings())
+    assert world.apply().waiting == 0
+    assert [each.grant_id for each in world.asked("folders")] == [microsoft, google]
 
 
 def test_requests_keep_to_every_limit(near: Near):
