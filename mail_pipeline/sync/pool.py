@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun, traced
 from mail_pipeline.lake import queries
@@ -18,7 +18,7 @@ from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import Cancelled, GrantClient, NylasClient
 from mail_pipeline.settings import Settings
-from mail_pipeline.sync.checkpoints import SKIPPED, Checkpoint, newest_checkpoints
+from mail_pipeline.sync.checkpoints import FAILED, SKIPPED, Checkpoint, newest_checkpoints
 from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.committer import Committer
 from mail_pipeline.sync.coverage import is_covered
@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 _NEWS_SECONDS = 1.0
 _LEASE_SECONDS = 1.0
+_LEASES_LOST = 5
+"""In a row, with nothing stored between: then something is wrong that waiting does not mend."""
 
 
 @contextmanager
@@ -88,6 +90,17 @@ class GrantWork:
     provider: str
     lease: str
     tasks: list[Task] = field(default_factory=list)
+    lost: int = 0
+    """How often its lease was lost since it last got further."""
+    stands: tuple[int, int] | None = None
+    """Where it stood when that was, as slices left and the version of the first one's checkpoint."""
+
+    def lose(self) -> bool:
+        """Note that its lease is lost; return whether that is once too often."""
+        stands = len(self.tasks), self.tasks[0].checkpoint.version
+        self.lost = self.lost + 1 if stands == self.stands else 1
+        self.stands = stands
+        return self.lost == _LEASES_LOST
 
 
 @contextmanager
@@ -199,11 +212,27 @@ class Pool:
         try:
             with self.client.grant(work.grant_id, work.provider) as grant:
                 self._work_slices(work, grant, first=fence == FIRST_FENCE)
-        except LeaseLost:
-            return False
+        except LeaseLost as error:
+            if not work.lose():
+                return False
+            self._give_up(work, error)
         finally:
             self._leases.give_back(work.lease)
         return True
+
+    def _give_up(self, work: GrantWork, error: LeaseLost) -> None:
+        """Tell that what is left of a grant does not get on; without its lease nothing of that is stored."""
+        while work.tasks:
+            task = work.tasks.pop(0)
+            with self._mutex:
+                self._at_work.pop(task.part.partition_key, None)
+            word = replace(
+                task.progress(),
+                state=FAILED,
+                reason=f"{error.message}, {work.lost} times in a row",
+                next_step="Start it again when no other process works on the grant; if it stays, report it.",
+            )
+            self._news.put(word)
 
     def _work_slices(self, work: GrantWork, grant: GrantClient, *, first: bool) -> None:
         seen = SeenIds()

@@ -84,6 +84,31 @@ def test_a_stalled_process_that_wakes_up_after_its_lease_ran_out_writes_nothing(
     assert differences(world.stored(), served) == {}
 
 
+def test_a_grant_whose_lease_is_lost_again_and_again_fails_alone_and_says_so(serve: Serve) -> None:
+    world = serve(Simulator(fleet(5), limits=Limits.off(), irregular=0.0))
+    keys = world.register()
+    grant_id = world.grant_id("imap")
+    Leases(world.data).close()
+    take = f"UPDATE leases SET fence = fence + 1, expires_at = 0 WHERE grant_id = '{grant_id}'"
+    with closing(sqlite3.connect(world.data / "state.sqlite")) as leases, leases:
+        for number, event in enumerate(("INSERT", "UPDATE OF holder")):
+            leases.execute(
+                f"CREATE TRIGGER taken_{number} AFTER {event} ON leases "
+                f"WHEN NEW.grant_id = '{grant_id}' AND NEW.holder IS NOT NULL BEGIN {take}; END"
+            )
+
+    ended = world.backfill(keys)
+
+    lost = [each for each in ended.values() if each.grant_id == grant_id]
+    assert {each.state for each in lost} == {"failed"}
+    assert not any(each.succeeded for each in lost)
+    assert {each.reason for each in lost} == {
+        f"Another worker has taken over grant {grant_id}, 5 times in a row"
+    }
+    assert {each.state for each in ended.values() if each not in lost} == {"complete"}
+    assert {grant for grant, _ in world.stored()} == set(fleet_ids(world)) - {grant_id}
+
+
 def test_leases_can_be_opened_by_many_at_once_in_a_new_folder(tmp_path: Path) -> None:
     start = threading.Barrier(8)
     failures: list[BaseException] = []
@@ -101,6 +126,10 @@ def test_leases_can_be_opened_by_many_at_once_in_a_new_folder(tmp_path: Path) ->
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def fleet_ids(world: World) -> list[str]:
+    return [mailbox.grant.id for mailbox in world.simulator.fleet]
 
 
 def pages_asked_twice(world: World) -> dict[tuple[str | None, ...], int]:
