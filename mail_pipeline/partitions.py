@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from mail_pipeline.ledger import Ledger, read_ledger
-from mail_pipeline.sync.partition_keys import is_partition_key
+from mail_pipeline.sync.partition_keys import is_partition_key, split
 
 PARTITIONS = "mailboxes"
 mailbox_partitions = dg.DynamicPartitionsDefinition(name=PARTITIONS)
@@ -62,8 +62,11 @@ def partition_changes(
     """
     registered = instance.get_dynamic_partitions(of)
     wanted = ledger.active if of == PARTITIONS else ledger.grants
-    known, active = set(registered), set(wanted)
-    unusable = [key for key in wanted if not is_partition_key(key)]
+    # The key of such a grant would be taken for that of another one's folder.
+    with_slash = {grant for grant in ledger.grants if "/" in grant}
+    usable = [key for key in wanted if is_partition_key(key, split(key)[0]) and key not in with_slash]
+    known, active = set(registered), set(usable)
+    unusable = [key for key in wanted if key not in active]
     if unusable:
         _log.warning(
             "%d %s get no partition, as a key may hold only letters, digits and - _ : @ and one /: %s",
@@ -71,7 +74,7 @@ def partition_changes(
             of,
             ", ".join(unusable[:5]),
         )
-    add = [key for key in wanted if key not in known and is_partition_key(key)]
+    add = [key for key in usable if key not in known]
     # Where the grants were never listed, nothing is known to be gone.
     delete = [key for key in registered if key not in active and ledger.refreshed_at is not None]
     changes = PartitionChanges(of, tuple(add[:at_most]), tuple(delete[:at_most]))

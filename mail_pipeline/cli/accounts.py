@@ -1,17 +1,53 @@
-"""What a command that runs Dagster in its own process begins with: the instance, and the accounts listed."""
+"""The accounts as commands meet them: listed before a run of Dagster, and what cannot be read of them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import duckdb
 from rich.console import Console
 
 from mail_pipeline.cli.terminal import notes
 from mail_pipeline.cli.workplace import Workplace
+from mail_pipeline.lake import account_queries
 
 if TYPE_CHECKING:
     import dagster as dg
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """How many accounts, and folders, were listed last as records that cannot be read."""
+
+    accounts: int
+    folders: int
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self.accounts or self.folders)
+
+    def __str__(self) -> str:
+        """Say it to people."""
+        counts = {"accounts": self.accounts, "folders": self.folders}
+        named = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        return f"{named or 'No accounts'} cannot be read, and what is in them is missing"
+
+    @property
+    def next_step(self) -> str:
+        """Return what to do about it."""
+        if not self:
+            return ""
+        asked = "FROM dead_letters WHERE object IN ('grant', 'folder') AND NOT stored"
+        return f'Report why: `mail-pipeline sql "{asked}"` tells, and shows them as they came.'
+
+
+def unread_accounts(lake: duckdb.DuckDBPyConnection, grants: Collection[str] | None = None) -> Unread:
+    """Count what cannot be read: of these grants, or all there is."""
+    found = lake.execute(account_queries.UNREAD_ACCOUNTS).fetchall()
+    kinds = [kind for kind, grant_id in found if grants is None or grant_id in grants]
+    return Unread(kinds.count("grant"), kinds.count("folder"))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import click
@@ -12,7 +12,6 @@ from mail_pipeline.cli.options import DATE_WITH_OFFSET, debug_option, json_optio
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import print_json, results
 from mail_pipeline.cli.workplace import find_workplace
-from mail_pipeline.sync.partition_keys import split
 from mail_pipeline.sync.position import BackfillOptions
 
 
@@ -70,15 +69,16 @@ def command(
 
 def _chooser(
     everything: bool, grants: Sequence[str], partitions: Sequence[str]
-) -> Callable[[Sequence[str]], Choice]:
-    def choose(active: Sequence[str]) -> Choice:
+) -> Callable[[Mapping[str, str]], Choice]:
+    def choose(active: Mapping[str, str]) -> Choice:
         if everything:
             return Choice(tuple(active))
-        known = {split(key)[0] for key in active}
+        known = set(active.values())
         wanted, asked = set(grants), set(partitions)
-        keys = tuple(key for key in active if key in asked or split(key)[0] in wanted)
-        unknown = [*(wanted - known), *(asked - set(active))]
-        return Choice(keys, tuple(_with_hint(name, [*known, *active]) for name in sorted(unknown)))
+        keys = tuple(key for key, grant in active.items() if key in asked or grant in wanted)
+        unknown = [*(wanted - known), *(asked - active.keys())]
+        named = tuple(_with_hint(name, [*known, *active]) for name in sorted(unknown))
+        return Choice(keys, named, frozenset(wanted))
 
     return choose
 

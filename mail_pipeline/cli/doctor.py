@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from mail_pipeline.cli.accounts import unread_accounts
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.terminal import print_json, print_table, results
 from mail_pipeline.cli.workplace import Workplace, find_workplace
@@ -187,6 +188,8 @@ def _lake(data: Path) -> Iterator[Finding]:
     try:
         with connect(data) as connection:
             version = version_of(connection)
+            known = version <= schema.VERSION
+            unread = unread_accounts(connection) if known else None
     except MailPipelineError as error:
         said = f"{catalog_path(data)} does not open: {error.message}"
         yield Finding("Lake", Verdict.FAIL, said, error.next_step)
@@ -195,7 +198,7 @@ def _lake(data: Path) -> Iterator[Finding]:
         said = f"{catalog_path(data)} does not open: {error}"
         yield Finding("Lake", Verdict.FAIL, said, "Restore the folder.")
         return
-    if version > schema.VERSION:
+    if not known:
         yield Finding(
             "Lake",
             Verdict.FAIL,
@@ -204,6 +207,8 @@ def _lake(data: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding("Lake", Verdict.OK, f"{data}, version {version}")
+    if unread:
+        yield Finding("Accounts", Verdict.WARN, str(unread), unread.next_step)
     yield _write_lock(data)
 
 

@@ -2,19 +2,20 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import duckdb
 from rich.console import Console
 
-from mail_pipeline.cli.accounts import accounts_listed
+from mail_pipeline.cli.accounts import Unread, accounts_listed, unread_accounts
 from mail_pipeline.cli.progress import FINAL, display
 from mail_pipeline.cli.terminal import counted, duration, explained
 from mail_pipeline.cli.workplace import Workplace
 from mail_pipeline.lake import reports
 from mail_pipeline.lake.connection import connect
+from mail_pipeline.sync.partition_keys import NO_KEY, is_partition_key
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress
 
@@ -27,6 +28,8 @@ class Choice:
 
     keys: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    grants: frozenset[str] | None = None
+    """The grants that were asked for whole; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Filled:
 
     mailboxes: tuple[MailboxProgress, ...]
     unknown: tuple[str, ...]
+    unusable: tuple[str, ...]
+    """Mailboxes that can have no partition."""
+    unread: Unread
     unreached: int
     """Mailboxes that did not get their turn."""
     cancelled: bool
@@ -46,7 +52,7 @@ class Filled:
     @property
     def succeeded(self) -> bool:
         """Tell whether everything that was asked for is done."""
-        left_out = self.cancelled or self.unknown or self.unreached
+        left_out = self.cancelled or self.unknown or self.unusable or self.unread or self.unreached
         return not left_out and all(each.succeeded for each in self.mailboxes)
 
     @property
@@ -74,6 +80,8 @@ class Filled:
                 if not each.succeeded
             ],
             "unknown": list(self.unknown),
+            "unusable": list(self.unusable),
+            "unread": asdict(self.unread),
             "unreached": self.unreached,
         }
 
@@ -86,6 +94,10 @@ class Filled:
             console.print(f"And {len(failures) - _NAMED} others: `mail-pipeline status` names them.")
         for name in self.unknown:
             console.print(f"There is no mailbox {name}: `mail-pipeline status` lists those there are.")
+        for name in self.unusable[:_NAMED]:
+            console.print(f"{name} is not backfilled: {NO_KEY}.")
+        if self.unread:
+            console.print(explained(str(self.unread), self.unread.next_step))
         if self.cancelled:
             console.print("Interrupted; the next run goes on from the last stored page.")
         elif self.unreached:
@@ -101,7 +113,7 @@ class Filled:
 
 def fill(
     place: Workplace,
-    choose: Callable[[Sequence[str]], Choice],
+    choose: Callable[[Mapping[str, str]], Choice],
     options: BackfillOptions | None = None,
     *,
     refresh: bool = True,
@@ -109,6 +121,7 @@ def fill(
 ) -> Filled:
     """Backfill the mailboxes that `choose` takes of those that exist, with progress on standard error.
 
+    It is given their grants by partition key.
     `refresh` lists the accounts before. `check` is called now and then and may raise. The caller has entered
     `place`. Raises StopRun for what stops everything.
     """
@@ -118,22 +131,28 @@ def fill(
     begun = time.monotonic()
     with accounts_listed(place, refresh=refresh) as (console, instance), connect(place.data) as lake:
         check()
-        choice = choose([key for (key,) in lake.execute(reports.ACTIVE_PARTITION_KEYS).fetchall()])
+        active = dict(lake.execute(reports.ACTIVE_PARTITION_KEYS).fetchall())
+        choice = choose(active)
+        unusable = tuple(key for key in choice.keys if not is_partition_key(key, active[key]))
+        keys = [key for key in choice.keys if key not in set(unusable)]
+        unread = unread_accounts(lake, choice.grants)
         requests_before, _ = _counts(lake)
-        with display(console, choice.keys) as shown:
+        with display(console, keys) as shown:
 
             def on_progress(mailbox: MailboxProgress) -> None:
                 shown.take(mailbox, ended=mailbox.state in FINAL and not (options and options.full_resync))
                 check()
 
-            outcome = launch.run_backfill(choice.keys, options, instance=instance, on_progress=on_progress)
+            outcome = launch.run_backfill(keys, options, instance=instance, on_progress=on_progress)
             for mailbox in outcome.mailboxes:
                 shown.take(mailbox, ended=True)
         requests, messages = _counts(lake)
     return Filled(
         mailboxes=outcome.mailboxes,
         unknown=(*choice.unknown, *outcome.unknown),
-        unreached=len(choice.keys) - len(outcome.mailboxes) - len(outcome.unknown),
+        unusable=unusable,
+        unread=unread,
+        unreached=len(keys) - len(outcome.mailboxes) - len(outcome.unknown),
         cancelled=outcome.cancelled,
         seconds=time.monotonic() - begun,
         requests=requests - requests_before,

@@ -4,13 +4,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from mail_pipeline.cli.accounts import accounts_listed
+from mail_pipeline.cli.accounts import Unread, accounts_listed, unread_accounts
 from mail_pipeline.cli.options import DATE_WITH_OFFSET, debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import duration, explained, print_json, print_table, results
@@ -18,6 +19,7 @@ from mail_pipeline.cli.workplace import Workplace, find_workplace
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.connection import connect
 from mail_pipeline.ledger import thread_costs
+from mail_pipeline.sync.partition_keys import NO_KEY, is_partition_key
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress
 
@@ -71,12 +73,16 @@ def command(
     with interruptible():
         place.enter()
         outcome = mirror(place, grants, streams or STREAMS, options, refresh=not skip_refresh)
+    with connect(place.data) as lake:
+        unread = unread_accounts(lake, grants or None)
+    succeeded = outcome.succeeded and not unread
     if as_json:
         print_json(
             {
-                "ok": outcome.succeeded,
+                "ok": succeeded,
                 "interrupted": outcome.cancelled,
                 "unknown": outcome.unknown,
+                "unread": asdict(unread),
                 "grants": [
                     {
                         "stream": stream,
@@ -92,8 +98,8 @@ def command(
             }
         )
     else:
-        _tell(results(), outcome)
-    sys.exit(0 if outcome.succeeded else 1)
+        _tell(results(), outcome, unread)
+    sys.exit(0 if succeeded else 1)
 
 
 def mirror(
@@ -142,7 +148,7 @@ class _Lines:
         self._console.print(f"{told} listed, {duration(time.monotonic() - self._begun)}")
 
 
-def _tell(console: Console, outcome: "MirrorOutcome") -> None:
+def _tell(console: Console, outcome: "MirrorOutcome", unread: Unread) -> None:
     print_table(
         console,
         "",
@@ -158,6 +164,11 @@ def _tell(console: Console, outcome: "MirrorOutcome") -> None:
             said = explained(word.reason, word.next_step)
             console.print(f"{stream} of {word.grant_id} is {word.state}: {said}")
     for name in outcome.unknown:
-        console.print(f"There is no grant {name}: the table `grants` lists them.")
+        if is_partition_key(name, name):
+            console.print(f"There is no grant {name}: the table `grants` lists them.")
+        else:
+            console.print(f"{name} is not mirrored: {NO_KEY}.")
+    if unread:
+        console.print(explained(str(unread), unread.next_step))
     if outcome.cancelled:
         console.print("Interrupted; the next run goes on from the last stored page.")

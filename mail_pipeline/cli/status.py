@@ -12,6 +12,7 @@ import click
 import duckdb
 from rich.console import Console
 
+from mail_pipeline.cli.accounts import Unread, unread_accounts
 from mail_pipeline.cli.options import debug_option, json_option
 from mail_pipeline.cli.signals import interruptible
 from mail_pipeline.cli.terminal import counted, duration, explained, print_json, print_table, results
@@ -19,6 +20,7 @@ from mail_pipeline.cli.workplace import find_workplace
 from mail_pipeline.lake import reports
 from mail_pipeline.lake.connection import connect, records
 from mail_pipeline.subset import Subsets, read_subsets
+from mail_pipeline.sync.partition_keys import NO_KEY, is_partition_key
 
 _WATCH_SECONDS = 2.0
 
@@ -37,6 +39,7 @@ class _Status:
     streams: list[dict[str, Any]]
     excluded: tuple[int, int]
     """Messages stored that are not wanted, and others of which more is stored than is wanted."""
+    unread: Unread
 
     @property
     def failed(self) -> bool:
@@ -74,7 +77,7 @@ def command(watch: bool, as_json: bool) -> None:
 def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]:
     with connect(data) as connection:
         while True:
-            mailboxes = records(connection.execute(reports.STATUS_MAILBOXES))
+            mailboxes = [_keyless(row) for row in records(connection.execute(reports.STATUS_MAILBOXES))]
             [(messages, listed, dead, applied, applied_at, gaps)] = connection.execute(
                 reports.STATUS_COUNTS
             ).fetchall()
@@ -91,10 +94,16 @@ def _readings(data: Path, subsets: Subsets, *, watch: bool) -> Iterator[_Status]
                 gaps,
                 records(connection.execute(reports.STATUS_STREAMS)),
                 _excluded(connection, subsets),
+                unread_accounts(connection),
             )
             if not watch:
                 return
             time.sleep(_WATCH_SECONDS)
+
+
+def _keyless(row: dict[str, Any]) -> dict[str, Any]:
+    """Give the reason of a mailbox that can never be backfilled."""
+    return row if is_partition_key(row["partition_key"], row["grant_id"]) else {**row, "reason": NO_KEY}
 
 
 def _excluded(connection: duckdb.DuckDBPyConnection, subsets: Subsets) -> tuple[int, int]:
@@ -143,6 +152,8 @@ def _show(console: Console, status: _Status) -> None:
             f"Stored although mail_pipeline.toml leaves it out: {whole:,} messages, and parts of {parts:,} "
             "others. They stay until `mail-pipeline upkeep --remove-excluded`."
         )
+    if status.unread:
+        console.print(explained(str(status.unread), status.unread.next_step))
     if status.notifications:
         gaps = f"{status.open_gaps:,} gaps are not repaired" if status.open_gaps else "no gaps"
         last = _ago(status.notifications_applied)

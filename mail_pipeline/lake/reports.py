@@ -89,8 +89,8 @@ WITH recent AS (
     FROM checkpoints WHERE state = 'listing' AND updated_at > now() - INTERVAL 10 MINUTES
     GROUP BY ALL HAVING max(updated_at) > min(updated_at)
 )
-SELECT m.partition_key, m.provider, m.folder_name, m.state, m.messages, m.ids_seen, m.reported, m.oldest,
-    m.pages, m.dead_letters, m.reason, m.next_step, m.until, m.last_fetch,
+SELECT m.partition_key, m.grant_id, m.provider, m.folder_name, m.state, m.messages, m.ids_seen, m.reported,
+    m.oldest, m.pages, m.dead_letters, m.reason, m.next_step, m.until, m.last_fetch,
     m.state = 'listing' AND m.updated_at > now() - INTERVAL 2 MINUTES AS running,
     CASE WHEN running THEN r.rate END AS rate,
     CASE WHEN running AND r.rate > 0 THEN greatest(m.reported - m.ids_seen, 0) / r.rate END AS eta_seconds
@@ -109,7 +109,7 @@ SELECT (SELECT count(*) FROM messages), (SELECT max(observed_at) FROM grants),
 """
 """Messages, when the grants were listed, dead letters, notifications, the last one's time, open gaps."""
 
-ACTIVE_PARTITION_KEYS = "SELECT partition_key FROM mailboxes WHERE active"
+ACTIVE_PARTITION_KEYS = "SELECT partition_key, grant_id FROM mailboxes WHERE active"
 
 REQUESTS_AND_MESSAGES = """
 SELECT (SELECT coalesce(sum(requests), 0)::BIGINT FROM mailboxes), (SELECT count(*) FROM messages)

@@ -87,7 +87,8 @@ def _standing(lake: Lake, wanted: list[str], found: Mapping[str, dict[str, Any]]
     standing = {}
     for key in wanted:
         row = found.get(key)
-        checkpoint = stored.get(key) or Checkpoint(partition_key=key, grant_id=split(key)[0])
+        grant_id = split(key)[0] if row is None else row["grant_id"]
+        checkpoint = stored.get(key) or Checkpoint(partition_key=key, grant_id=grant_id)
         if row is not None and row["state"] == REGISTERED:
             # What changed while it was gone, nobody has told.
             checkpoint = replace(checkpoint, state=REGISTERED, subscribed=False)

@@ -14,11 +14,13 @@ RECENT = "@recent"
 _UNSAFE = re.compile(r"[^-a-zA-Z0-9_:]+")
 _KEY = re.compile(r"[-a-zA-Z0-9_:@]+(/[-a-zA-Z0-9_:@]+)?")
 _LONGEST = 48
+NO_KEY = "no partition can have its key: a grant's id may hold only letters, digits and - _ : @"
+"""Why a mailbox cannot be backfilled, nor a grant be mirrored."""
 
 
-def is_partition_key(key: str) -> bool:
-    """Tell whether a text has the form of a partition key."""
-    return _KEY.fullmatch(key) is not None
+def is_partition_key(key: str, grant_id: str) -> bool:
+    """Tell whether a text can be the partition key of a grant or of one of its folders."""
+    return _KEY.fullmatch(key) is not None and split(key)[0] == grant_id
 
 
 def partition_key(grant_id: str, slug: str | None = None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mail_pipeline.errors import MailPipelineError, SkipMailbox, StopRun
-from mail_pipeline.lake import queries
+from mail_pipeline.lake import account_queries, queries
 from mail_pipeline.nylas import MalformedPage, NotFound, NylasClient, Unsupported
 from mail_pipeline.settings import Settings
 from mail_pipeline.sync.checkpoints import COMPLETE, newest_checkpoints
@@ -91,6 +91,7 @@ def _verify(sweeps: Sweeps, job: SweepJob) -> Verification:
             with sweeps.lake.transaction() as transaction:
                 found = compare(transaction, swept, settled=True)
             gone, unclear = _gone(sweeps.client, job, found)
+            unread = sum(sweeps.lake.column(account_queries.UNREAD_FOLDERS, [job.grant_id]))
     except StopRun:
         raise
     except MailPipelineError as error:
@@ -102,7 +103,7 @@ def _verify(sweeps: Sweeps, job: SweepJob) -> Verification:
         since=None if job.since is None else datetime.fromtimestamp(job.since, UTC),
         listed=swept.listed,
         differences=tuple(Difference(job.grant_id, identity, kind) for identity, kind in kinds),
-        error=_doubt(swept, unclear),
+        error=_doubt(swept, unclear, unread if job.by_folder else 0),
     )
 
 
@@ -152,10 +153,15 @@ def _gone(client: NylasClient, job: SweepJob, found: Differences) -> tuple[list[
     return gone, unclear
 
 
-def _doubt(swept: Swept, unclear: int) -> SkipMailbox | None:
-    """Return what keeps the comparison from being whole."""
+def _doubt(swept: Swept, unclear: int, unread: int) -> SkipMailbox | None:
+    """Return what keeps the comparison from being whole; `unread` are folders that could not be listed."""
     if swept.refusal is not None:
         return swept.refusal
+    if unread:
+        return SkipMailbox(
+            f"Folders that cannot be read: {unread:,}; so their mail was not compared",
+            next_step="See the table dead_letters, and report the reason.",
+        )
     if swept.unreadable:
         return SkipMailbox(
             f"Listed records that cannot be read: {swept.unreadable:,}; so nobody can tell what is extra",

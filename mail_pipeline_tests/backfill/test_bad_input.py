@@ -160,6 +160,18 @@ def test_a_partition_that_does_not_exist_fails_alone_and_nothing_is_asked_for_it
     assert {each.grant_id for each in world.simulator.requests} == {None, key}
 
 
+def test_a_grant_whose_id_has_a_slash_is_worked_under_its_own_name(serve: Serve) -> None:
+    world = serve(simulator(providers=["google"]))
+    (key,) = world.register()
+    with Lake(world.data) as lake, lake.transaction() as transaction:
+        transaction.change("all_grants", "UPDATE all_grants SET id = 'a/b'")
+    ended = world.backfill(["a/b"])
+    assert ended["a/b"].state == "failed"
+    assert "404" in (ended["a/b"].reason or "")
+    assert world.ask("SELECT grant_id, state FROM mailboxes WHERE active") == [("a/b", "failed")]
+    assert {each.grant_id for each in world.simulator.requests} == {None, key}
+
+
 def test_a_provider_nobody_knows_is_listed_in_one_pass_and_one_without_mail_not_at_all(serve: Serve) -> None:
     world = serve(simulator(providers=["zimbra", "virtual-calendar"]))
     keys = world.register()

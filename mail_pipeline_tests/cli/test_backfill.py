@@ -1,12 +1,14 @@
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mail_pipeline.lake import schema
 from mail_pipeline.simulator import API_KEY, Fleet, Latency, Limits, MailboxSpec, Simulator
+from mail_pipeline_tests.backfill.door import Door
 from mail_pipeline_tests.cli.conftest import Cli, Served
 from mail_pipeline_tests.cli.test_doctor import make_newer, web_server
 from mail_pipeline_tests.disks import small_disk
@@ -126,6 +128,75 @@ def test_what_does_not_exist_is_named_and_the_rest_is_done(cli: Callable[..., Cl
     assert said["mailboxes"] == {"complete": 1}
     assert said["unknown"] == [f"{imap}/INBX (did you mean {imap}/INBOX?)", "nobody"]
     assert said["failures"] == []
+
+
+@pytest.fixture
+def odd() -> Iterator[tuple[Served, Door]]:
+    """Serve two mailboxes whose accounts and folders come through a door."""
+    specs = [MailboxSpec(each, messages=5, body_mean=300) for each in ("google", "imap")]
+    simulator = Simulator(Fleet.generate(11, specs), limits=Limits.off())
+    door = Door(simulator)
+    with simulator.serve() as url:
+        yield Served(simulator, url), door
+
+
+def test_what_cannot_be_read_of_accounts_is_told_everywhere_and_is_no_success(
+    cli: Callable[..., Cli], odd: tuple[Served, Door]
+):
+    accounts, door = odd
+    google, imap = accounts.grant_id("google"), accounts.grant_id("imap")
+    door.edit(lambda asked: asked.operation == "grants", lambda answer: answer["data"].append({"id": ""}))
+
+    def spoil_folders(answer: dict[str, Any]) -> None:
+        answer["data"][0]["total_count"] = "many"
+        answer["data"].append({"name": "no id"})
+
+    door.edit(lambda asked: asked.operation == "folders" and asked.grant_id == imap, spoil_folders)
+    here = cli(**accounts.env)
+
+    told = "1 accounts and 1 folders cannot be read"
+    filled = here.invoke("backfill", "--all")
+    assert (filled.exit_code, told in filled.stdout) == (1, True)
+    assert "dead_letters" in filled.stdout
+    assert "failed" not in filled.stdout
+    again = json.loads(here.invoke("backfill", "--all", "--skip-refresh", "--json").stdout)
+    assert (again["ok"], again["unread"]) == (False, {"accounts": 1, "folders": 1})
+    assert again["mailboxes"].keys() == {"complete"}
+
+    mirrored = here.invoke("mirror", "--all", "--skip-refresh")
+    assert (mirrored.exit_code, told in mirrored.stdout) == (1, True)
+    for command in ("status", "doctor"):
+        assert told in here.invoke(command).stdout
+
+    for name in ("backfill", "mirror"):
+        assert here.invoke(name, "--skip-refresh", "--grant", google).exit_code == 0
+        assert here.invoke(name, "--skip-refresh", "--grant", imap).exit_code == 1
+
+
+def test_a_grant_that_can_have_no_partition_is_named_with_the_reason(
+    cli: Callable[..., Cli], odd: tuple[Served, Door]
+):
+    accounts, door = odd
+
+    def with_odd_ids(answer: dict[str, Any]) -> None:
+        answer["data"] += [{"id": each, "provider": "google"} for each in ("a/b", "a b")]
+
+    door.edit(lambda asked: asked.operation == "grants", with_odd_ids)
+    here = cli(**accounts.env)
+
+    filled = here.invoke("backfill", "--all", "--json")
+    said = json.loads(filled.stdout)
+    assert (filled.exit_code, said["ok"], sorted(said["unusable"])) == (1, False, ["a b", "a/b"])
+    assert (said["mailboxes"].keys(), said["unknown"], said["failures"]) == ({"complete"}, [], [])
+    for command, verb in (("backfill", "backfilled"), ("mirror", "mirrored")):
+        asked = here.invoke(command, "--skip-refresh", "--grant", "a/b", "--grant", "a b")
+        assert asked.exit_code == 1
+        assert "There is no" not in asked.stdout
+        for name in ("a/b", "a b"):
+            assert f"{name} is not {verb}: no partition can have its key" in asked.stdout
+    status = here.invoke("status").stdout
+    for name in ("a/b", "a b"):
+        assert f"{name} is registered: no partition can have its key" in status
 
 
 def test_it_stops_after_the_pages_asked_for_and_goes_on_from_there(cli: Callable[..., Cli], served: Served):

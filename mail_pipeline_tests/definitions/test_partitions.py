@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mail_pipeline.ledger import Ledger
 from mail_pipeline.partitions import (
+    ALL_PARTITIONS,
     PARTITIONS,
     contiguous_ranges,
     in_chunks,
@@ -95,6 +96,18 @@ def test_a_key_that_the_ui_cannot_take_gets_no_partition(instance, caplog):
 
     assert partition_changes(instance, ledger).add == ("good",)
     assert "4 mailboxes get no partition" in caplog.text
+
+
+def test_a_grant_whose_id_has_a_slash_gets_no_partition_and_loses_one_it_had(instance, caplog):
+    for of in ALL_PARTITIONS:
+        instance.add_dynamic_partitions(of, ["a/b"])
+    ledger = Ledger(active=("a", "a/b", "c/d"), grants=("a", "a/b", "c"), refreshed_at=LISTED)
+
+    mailboxes, grants = (partition_changes(instance, ledger, of=of) for of in ALL_PARTITIONS)
+
+    assert (mailboxes.add, mailboxes.delete) == (("a", "c/d"), ("a/b",))
+    assert (grants.add, grants.delete) == (("a", "c"), ("a/b",))
+    assert caplog.text.count("get no partition") == 2
 
 
 def test_a_bound_leaves_the_rest_for_the_next_time(instance):

@@ -100,6 +100,23 @@ def test_a_message_that_only_the_list_did_not_show_is_not_named(near: Near):
     assert found.verified
 
 
+def test_a_grant_with_a_folder_that_cannot_be_read_is_not_called_whole(near: Near):
+    world = near(IMAP, GOOGLE, door=True)
+    assert world.door is not None
+    imap = world.grant_id("imap")
+    world.door.edit(
+        lambda asked: asked.operation == "folders" and asked.grant_id == imap,
+        lambda answer: answer["data"].append({"name": "no id"}),
+    )
+
+    found = {each.provider: each for each in verify(world.settings())}
+
+    assert found["google"].verified
+    assert found["imap"].listed == IMAP.messages
+    assert "Folders that cannot be read: 1" in str(found["imap"].error)
+    assert not found["imap"].verified
+
+
 def test_what_notifications_told_while_the_list_was_read_is_not_judged(near: Near):
     world = near(GOOGLE, door=True)
     assert world.door is not None

@@ -31,7 +31,7 @@ def test_slugs_are_unique_in_any_case_and_need_no_quotes(named: dict[str, str]) 
         assert UNQUOTED.fullmatch(each)
         assert each != RECENT
         key = partition_key("grant", each)
-        assert is_partition_key(key)
+        assert is_partition_key(key, "grant")
         assert split(key) == ("grant", each)
 
 
@@ -83,12 +83,18 @@ def test_a_taken_slug_grows_by_the_folders_own_digest() -> None:
     "text", ["", "/", "g/", "/s", "g/s/t", "a b", "ü", "g/s\n", "g\n", "*", "g/*", '"g"', "a+b"]
 )
 def test_other_texts_are_no_partition_keys(text: str) -> None:
-    assert not is_partition_key(text)
+    assert not is_partition_key(text, split(text)[0])
 
 
 @pytest.mark.parametrize("key", ["6c5d7f0e-1", "g/INBOX", "g/@recent", "a_b:c@d/e"])
 def test_these_are(key: str) -> None:
-    assert is_partition_key(key)
+    assert is_partition_key(key, split(key)[0])
+
+
+@pytest.mark.parametrize("grant_id", ["a/b", "a/", "/b", "/"])
+def test_a_grant_whose_id_has_a_slash_has_no_partition_key(grant_id: str) -> None:
+    for key in (partition_key(grant_id), partition_key(grant_id, RECENT)):
+        assert not is_partition_key(key, grant_id)
 
 
 def test_a_key_without_a_slug_is_the_grants() -> None:
