@@ -1,10 +1,11 @@
 """A page of the API: what the engine gets, and how an answer's bytes become one."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+
+from mail_pipeline.nylas.decoding import decode_oddities
 
 Shape = Literal["array", "object", "nothing"]
 
@@ -14,8 +15,9 @@ class Page:
     """Records of one answer, with where the list goes on, as of when it holds, and what it cost."""
 
     records: list[Any]
-    """As decoded, unchecked. Strings may hold lone surrogates and NUL; an integer that needs more than
-    64 bits, which no field of the API is meant to hold, comes as a float."""
+    """As decoded, unchecked. Strings may hold lone surrogates and NUL, and values may nest to any depth. An
+    integer that needs more than 64 bits, which no field of the API is meant to hold, comes as a float; where
+    something else in the answer is odd as well it may come whole."""
     next_cursor: str | None
     """None: the list ends here. A short or an empty page does not end it."""
     observed_at: int
@@ -81,6 +83,9 @@ def read_envelope(body: bytes, shape: Shape) -> Envelope:
     cursor = answer.get("next_cursor")
     if cursor is not None and not isinstance(cursor, str):
         raise UnreadableError(f"expected a string or null at $.next_cursor, found {kind(cursor)}")
+    if cursor is not None and not _is_unicode(cursor):
+        # Neither a request nor the lake can hold it.
+        raise UnreadableError("expected Unicode at $.next_cursor, found a lone surrogate")
     request_id = answer.get("request_id")
     limit = answer.get("limit")
     return Envelope(
@@ -92,15 +97,14 @@ def read_envelope(body: bytes, shape: Shape) -> Envelope:
 
 
 def decode(body: bytes) -> Any:
-    """Decode JSON. A lone surrogate (`"\\ud800"`) stays one in the string. Raises UnreadableError."""
+    """Decode JSON, with what `decode_oddities` lets through. Raises UnreadableError."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         pass
-    # orjson refuses half of an emoji cut by some mail program; one such mail must not cost its page.
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return decode_oddities(body)
+    except ValueError:
         pass
     raise UnreadableError(f"expected JSON at $, found {_text_kind(body)}")
 
@@ -109,6 +113,14 @@ def kind(value: object) -> str:
     """Return what a decoded value is, without saying what it holds."""
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text_kind(body: bytes) -> str:

@@ -123,7 +123,7 @@ def test_each_notification_takes_effect_once(knowing: Path) -> None:
 SECRET = "zq-content-that-no-reason-may-tell"
 BAD: dict[str, tuple[Any, str]] = {
     "not JSON": (b"<html>" + SECRET.encode(), "body: expected JSON"),
-    "not UTF-8": (b'{"type":"\xff\x00' + SECRET.encode() + b'"}', "body: expected JSON"),
+    "not UTF-8": (b'{"type":"\xff\x00' + SECRET.encode() + b'"}', "type: expected Unicode"),
     "empty": (b"", "body: expected JSON"),
     "a list": ([SECRET], "record: expected an object, got a list"),
     "no type": (envelope("", NOW, id="x"), "type: expected text"),

@@ -1,4 +1,6 @@
 import json
+import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -50,7 +52,12 @@ def test_any_other_cursor_goes_on_even_after_an_empty_page(cursor, records):
             "expected a string or null at $.next_cursor, found an object",
         ),
         (b"[" * 100_000, "array", "expected JSON at $, found broken JSON"),
-        (b'{"data": ["\xff"]}', "array", "expected JSON at $, found broken JSON"),
+        (b'{"data": ["\xff]}', "array", "expected JSON at $, found broken JSON"),
+        (
+            b'{"data": [], "next_cursor": "\\ud800"}',
+            "array",
+            "expected Unicode at $.next_cursor, found a lone surrogate",
+        ),
     ],
 )
 def test_an_answer_that_is_no_page_names_the_place_and_what_was_expected(sent, shape, complaint):
@@ -72,6 +79,75 @@ def test_a_lone_surrogate_or_nul_does_not_cost_its_page(text, odd):
 def test_a_page_without_oddities_is_decoded_the_same_by_either_decoder():
     sent = body(data=[{"id": "1", "date": 1, "body": "ü😀", "unread": True, "bcc": None, "x": 1.5}])
     assert decode(sent) == json.loads(sent)
+
+
+DEEP = 20_000
+
+
+def depth(value: Any) -> int:
+    levels = 0
+    while value:
+        levels, value = levels + 1, value[0] if isinstance(value, list) else value["x"]
+    return levels
+
+
+@pytest.mark.parametrize("deep", [b"[" * DEEP + b"]" * DEEP, b'{"x": ' * DEEP + b"{}" + b"}" * DEEP])
+def test_a_record_nested_to_any_depth_does_not_cost_its_page(deep):
+    sent = b'{"data": [{"id": "1", "x": %s}, {"id": "2"}], "next_cursor": "c"}' % deep
+    envelope = read_envelope(sent, "array")
+
+    assert [each["id"] for each in envelope.records] == ["1", "2"]
+    assert DEEP - 1 <= depth(envelope.records[0]["x"]) <= DEEP
+    assert envelope.next_cursor == "c"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json_values, st.sampled_from([None, 2]), st.booleans())
+def test_beside_what_is_nested_deeply_everything_reads_as_ever(value, indent, ascii_only):
+    sent = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode()
+    _, beside = decode(b" [%s , %s] " % (b"[" * 2_000 + b"]" * 2_000, sent))
+
+    assert beside == value
+
+
+@given(json_values, st.data())
+def test_a_deep_page_that_is_damaged_stays_an_error(value, data):
+    deep = b"[" * 2_000 + b"]" * 2_000
+    whole = json.dumps([{"deep": "DEEP", "value": value, "end": [1]}]).encode().replace(b'"DEEP"', deep)
+    damaged = [whole[: data.draw(st.integers(len(deep), len(whole) - 1))], whole + b"]", whole[:-1] + b",]"]
+    damaged += [whole.replace(b'"end":', b'"end"'), whole.replace(b', "end"', b', end"'), whole[:-1] + b"}"]
+    for sent in damaged:
+        with pytest.raises(UnreadableError, match="found broken JSON"):
+            decode(sent)
+
+
+def test_bytes_that_are_not_utf_8_do_not_cost_their_page_and_are_not_forgotten():
+    sent = '{"data": [{"id": "1", "subject": "caf\xe9"}, {"id": "2", "subject": "ok"}]}'.encode("latin-1")
+    first, second = read_envelope(sent, "array").records
+
+    assert first["subject"].encode("utf-8", "surrogateescape") == b"caf\xe9"
+    assert second == {"id": "2", "subject": "ok"}
+
+
+def test_a_control_character_in_a_text_does_not_cost_its_page():
+    assert decode(b'{"data": ["a\nb\x01"]}') == {"data": ["a\nb\x01"]}
+
+
+def test_a_number_of_any_length_does_not_cost_its_page():
+    [huge, negative, other] = decode(b"[%s, -%s, 7]" % (b"9" * 5_000, b"9" * 5_000))
+
+    assert (huge, negative, other) == (math.inf, -math.inf, 7)
+
+
+def test_an_integer_of_more_than_64_bits_is_a_float_or_whole_where_the_page_has_another_oddity():
+    assert isinstance(decode(b"[%d]" % 10**30)[0], float)
+    assert decode(b'[%d, "\\ud800"]' % 10**30)[0] == 10**30
 
 
 @pytest.mark.parametrize("odd", [None, 7, [], {"a": 1}])
