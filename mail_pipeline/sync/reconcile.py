@@ -129,6 +129,8 @@ def _reconcile(sweeps: Sweeps, job: SweepJob, covered: bool) -> Reconciliation:
     except MailPipelineError as error:
         _log.warning("Grant %s was not reconciled: %s", grant_id, error.message)
         return replace(told, error=error)
+    except Exception as error:
+        return replace(told, error=job.stopped_by(error))
     if refusal is not None:
         _log.warning("Grant %s was reconciled in part: %s", grant_id, refusal.message)
     return replace(told, findings=findings, error=refusal)

@@ -1,5 +1,6 @@
 """Sweeps of many grants: which, how far back, by which lists, and several at once."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -7,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mail_pipeline.errors import SkipMailbox, StopRun
+from mail_pipeline.errors import SkipMailbox, StopRun, traced
 from mail_pipeline.lake import queries
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
@@ -19,6 +20,8 @@ from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.scopes import Scopes
 from mail_pipeline.sync.sweep import Swept, sweep
+
+_log = logging.getLogger(__name__)
 
 _Outcome = TypeVar("_Outcome")
 _WITHOUT_MAIL = frozenset({"virtual-calendar", "zoom"})
@@ -60,6 +63,14 @@ class SweepJob:
                 f"Grant {self.grant_id} has expired, so nothing of it can be listed",
                 next_step="Its owner has to connect it again.",
             )
+
+    def stopped_by(self, error: Exception) -> SkipMailbox:
+        """Log an error that nobody expected, and return it as one of this grant alone."""
+        _log.error("Grant %s stopped by an unexpected %s", self.grant_id, traced(error))
+        return SkipMailbox(
+            f"An unexpected {type(error).__name__} stopped the sweep",
+            next_step="The log has its traceback; please report it.",
+        )
 
     @property
     def by_folder(self) -> bool:

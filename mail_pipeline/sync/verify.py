@@ -97,6 +97,8 @@ def _verify(sweeps: Sweeps, job: SweepJob) -> Verification:
     except MailPipelineError as error:
         _log.warning("Grant %s was not verified: %s", job.grant_id, error.message)
         return replace(told, error=error)
+    except Exception as error:
+        return replace(told, error=job.stopped_by(error))
     kinds = sorted(_kinds(found, gone).items())
     return replace(
         told,

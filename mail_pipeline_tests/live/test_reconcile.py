@@ -4,17 +4,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from mail_pipeline.errors import RetryLater, StopRun
+from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import NylasClient
 from mail_pipeline.simulator import Disorder, Fault, FaultRule, Faults, MailboxSpec
 from mail_pipeline.sync.accounts import refresh_grants
 from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.merge import Observation
 from mail_pipeline.sync.reconcile import reconcile
+from mail_pipeline.sync.sweep import Findings, Swept, store_sweep
 from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.live.conftest import Near
 from mail_pipeline_tests.live.near import NearWorld
@@ -93,6 +97,31 @@ def test_one_grant_that_has_to_be_connected_again_leaves_the_others(near: Near):
         world.grant_id("google"): True,
     }
     assert wrong_grants(world) == {expired}
+
+
+def test_an_error_nobody_expected_stays_with_its_grant_and_its_text_out_of_the_log(
+    near: Near, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    world = near(GOOGLE, MICROSOFT)
+    flag_all(world)
+    broken = world.grant_id("microsoft")
+    subject = "what somebody wrote"
+
+    def chokes(transaction: Transaction, swept: Swept, whole: Sequence[Observation]) -> Findings:
+        if swept.grant_id == broken:
+            raise RuntimeError(f"no rule for {subject}")
+        return store_sweep(transaction, swept, whole)
+
+    monkeypatch.setattr("mail_pipeline.sync.reconcile.store_sweep", chokes)
+    report = world.reconcile()
+
+    [error] = [each.error for each in report.grants if each.error is not None]
+    assert error.message == "An unexpected RuntimeError stopped the sweep"
+    assert not report.succeeded
+    assert wrong_grants(world) == {broken}
+    assert f"Grant {broken} stopped by an unexpected builtins.RuntimeError" in caplog.text
+    assert "in chokes" in caplog.text
+    assert subject not in caplog.text
 
 
 def test_an_expired_grant_is_left_out_unless_it_is_asked_for_by_name(near: Near):

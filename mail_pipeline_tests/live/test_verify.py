@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from mail_pipeline.cli import main
 from mail_pipeline.errors import RetryLater, SkipMailbox, StopRun
+from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.simulator import Fault, FaultRule, Faults, MailboxSpec
 from mail_pipeline.sync.leases import Leases
+from mail_pipeline.sync.sweep import Differences, Swept, compare
 from mail_pipeline.sync.verify import Verification, verify
 from mail_pipeline_tests.live.conftest import Near
 from mail_pipeline_tests.live.near import NearWorld, folder_of
@@ -306,6 +308,23 @@ def test_a_grant_that_is_at_work_or_answers_no_more_leaves_the_others(near: Near
     assert isinstance(found["google"].error, RetryLater)
     assert found["microsoft"].error is not None
     assert found["ews"].verified
+
+
+def test_an_error_nobody_expected_stays_with_its_grant(near: Near, monkeypatch: pytest.MonkeyPatch):
+    world = near(GOOGLE, MICROSOFT)
+    broken = world.grant_id("google")
+
+    def chokes(transaction: Transaction, swept: Swept, *, settled: bool) -> Differences:
+        if swept.grant_id == broken:
+            raise RuntimeError
+        return compare(transaction, swept, settled=settled)
+
+    monkeypatch.setattr("mail_pipeline.sync.verify.compare", chokes)
+    found = {each.provider: each for each in verify(world.settings())}
+
+    assert found["google"].error is not None
+    assert found["google"].error.message == "An unexpected RuntimeError stopped the sweep"
+    assert found["microsoft"].verified
 
 
 def test_a_grant_nobody_knows_is_named(near: Near):
