@@ -30,9 +30,10 @@ def canonical(address: str | None) -> tuple[str | None, str | None]:
 
     Trimmed, in lower case, an international domain in its ASCII form (IDNA). Where the domain is one of a
     provider that says so, a `+tag` is left out; at Gmail dots before the @ are too, and googlemail.com is
-    gmail.com. A text without an @ comes back trimmed and in lower case, without a domain.
+    gmail.com. A text without an @ comes back trimmed and in lower case, without a domain. U+FFFD stands for
+    NUL, which nothing can be grouped by in the lake.
     """
-    lowered = (address or "").strip().lower()
+    lowered = (address or "").strip().lower().replace("\0", "\ufffd")
     if not lowered:
         return None, None
     local, at, domain = lowered.rpartition("@")

@@ -16,6 +16,7 @@ from mail_pipeline.addresses import canonical
         ("ann@BÜCHER.example", "ann@xn--bcher-kva.example", "xn--bcher-kva.example"),
         ("ann@☃\u200d..example", "ann@☃\u200d..example", "☃\u200d..example"),
         ('"a@b"@example.org', '"a@b"@example.org', "example.org"),
+        ("Ann\0@example\0.org", "ann\ufffd@example\ufffd.org", "example\ufffd.org"),
         ("Undisclosed recipients", "undisclosed recipients", None),
         ("", None, None),
         ("  ", None, None),

@@ -8,15 +8,16 @@ from typing import Any
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.sync.records import (
     Unreadable,
-    mended,
     read_count,
     read_identity,
+    read_key,
     read_list,
     read_object,
     read_seconds,
     read_text,
 )
 from mail_pipeline.sync.roles import folder_role
+from mail_pipeline.sync.texts import mended
 
 SECRET_FIELDS = frozenset({"settings"})
 """Fields of a grant that may hold what opens the account; they are not kept, not even in `extra`."""
@@ -44,7 +45,7 @@ def read_grant(record: object, known: Known = nothing_known) -> tuple[dict[str, 
     RecursionError for a record that nests too deeply.
     """
     reading = _Reading(record, known)
-    provider = read_text("provider", reading.fields.get("provider")) or "unknown"
+    provider = read_key("provider", reading.fields.get("provider")) or "unknown"
     row = {
         "id": reading.id,
         "provider": provider,

@@ -11,14 +11,16 @@ from mail_pipeline.sync.records import (
     DeadLetter,
     Unreadable,
     identity_of,
-    mended,
     raw,
+    read_key,
+    read_mended,
     read_message,
     read_object,
     read_seconds,
     read_text,
 )
 from mail_pipeline.sync.streams import BY_KIND
+from mail_pipeline.sync.texts import mended
 
 TRUNCATED = "truncated"
 TRANSFORMED = "transformed"
@@ -59,7 +61,7 @@ class Notification:
 
     @property
     def object_id(self) -> str | None:
-        """Return the id of the object it is about, where it has one, without lone surrogates."""
+        """Return the id of the object it is about, where it has one, with U+FFFD for lone surrogates."""
         return identity_of(self.record)
 
 
@@ -76,9 +78,11 @@ def read_notification(landed: Landed) -> Notification:
     data = _part("data", envelope.get("data"))
     record = _part("data.object", data.get("object"))
     # bounce_detected has its grant beside the object.
-    grant_id = _text("data.object.grant_id", record.get("grant_id", data.get("grant_id")))
+    grant_id = _key("data.object.grant_id", record.get("grant_id", data.get("grant_id")))
     if not grant_id:
         raise Unreadable("data.object.grant_id: expected text, got nothing")
+    if isinstance(record.get("id"), str):
+        read_key("data.object.id", mended(record["id"]))
     occurred_at = read_seconds("time", envelope.get("time"))
     if occurred_at is None:
         raise Unreadable("time: expected unix seconds, got nothing")
@@ -100,14 +104,14 @@ def read_notification(landed: Landed) -> Notification:
 def read_change(notification: Notification) -> Observation:
     """Read what a notification says of its object: the fields it carries, or that it is gone.
 
-    Raises Unreadable, or UnicodeEncodeError where a text holds a lone surrogate.
+    Raises Unreadable, NulInKey among it, or UnicodeEncodeError where a text holds a lone surrogate.
     """
     stream = BY_KIND.get(notification.kind)
     record = notification.record
     if notification.action == "deleted":
         if notification.object_id is None:
             raise Unreadable("data.object.id: expected text, got nothing")
-        within = _text(stream.within, record.get(stream.within)) if stream and stream.within else None
+        within = _key(stream.within, record.get(stream.within)) if stream and stream.within else None
         at = notification.occurred_at
         return Observation(notification.object_id, at, gone=True, within=within or "")
     if stream is not None:
@@ -130,22 +134,20 @@ def read_change(notification: Notification) -> Observation:
 def read_changes(
     notification: Notification,
 ) -> tuple[Observation, DeadLetter | None]:
-    """Read a change as `read_change` does, with U+FFFD for lone surrogates and the raw record beside it.
+    """Read a change as `read_change` does, mended as by `read_mended`, with the raw record beside it then.
 
     Raises Unreadable.
     """
+    record = notification.record
     try:
-        try:
-            return read_change(notification), None
-        except UnicodeEncodeError:
-            observation = read_change(replace(notification, record=mended(notification.record)))
-            reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
-            letter = DeadLetter(
-                notification.kind, observation.id, reason, raw(notification.record), stored=True
-            )
-            return observation, letter
+        observation, reason = read_mended(
+            record, lambda each: read_change(replace(notification, record=each))
+        )
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None
+    if reason is None:
+        return observation, None
+    return observation, DeadLetter(notification.kind, observation.id, reason, raw(record), stored=True)
 
 
 def _envelope(landed: Landed) -> dict[str, Any]:
@@ -164,6 +166,10 @@ def _text(name: str, value: object) -> str | None:
         return read_text(name, value)
     except UnicodeEncodeError:
         raise Unreadable(f"{name}: expected Unicode, got a lone surrogate") from None
+
+
+def _key(name: str, value: object) -> str | None:
+    return read_key(name, _text(name, value))
 
 
 def _part(name: str, value: object) -> dict[str, Any]:

@@ -10,12 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.texts import check_text, mended
 
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second a timestamp column holds
 _NOT_FIELDS = frozenset({"grant_id", "object"})
 _LAST_SIZE = 2**63 - 1
 TOO_DEEP = "record: expected an object, got one nested too deeply"
 """Why a record is a dead letter that Python's own recursion limit keeps from being read."""
+_DEEPEST = 500
+"""Levels. What is read here is written and read back from deeper in the stack, which has room for 1,000."""
+_LONE_SURROGATE = "text: expected Unicode, got a lone surrogate"
+_KEYS = frozenset({"thread_id", "folders"})
+"""Fields of a message that name something else, by which rows are found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +61,19 @@ class Unreadable(ValueError):
     """A record cannot be read; the text names the field, what was expected and what came."""
 
 
+class NulInKey(Unreadable):
+    """A message names a thread or a folder with a NUL in it, and can be read without that."""
+
+
 def read_messages(
     records: Iterable[object], *, at: int, folder: str | None = None
 ) -> tuple[list[Observation], list[DeadLetter]]:
     """Read the records of one page as observations made at `at` (unix seconds, provider's clock).
 
     With `folder` the page is that folder's own listing. Text with lone surrogates, which UTF-8 cannot
-    hold, is stored with U+FFFD in their place, and its record is kept raw beside it. Each record is in what
-    comes back: as an observation, as a dead letter or as both.
+    hold, is stored with U+FFFD in their place, ids of threads and folders with U+FFFD in the place of NUL,
+    and such a record is kept raw beside it. Each record is in what comes back: as an observation, as a dead
+    letter or as both.
     """
     return read_each(records, lambda record: read_message(record, at=at, folder=folder), "message")
 
@@ -75,12 +86,10 @@ def read_each(
     dead: list[DeadLetter] = []
     for record in records:
         try:
-            try:
-                observations.append(read(record))
-            except UnicodeEncodeError:
-                observations.append(read(mended(record)))
-                reason = "text: expected Unicode, got a lone surrogate; stored with U+FFFD in its place"
-                dead.append(DeadLetter(kind, observations[-1].id, reason, raw(record), stored=True))
+            observation, reason = read_mended(record, read)
+            observations.append(observation)
+            if reason is not None:
+                dead.append(DeadLetter(kind, observation.id, reason, raw(record), stored=True))
         except Unreadable as error:
             dead.append(DeadLetter(kind, identity_of(record), str(error), raw(record)))
         except RecursionError:
@@ -88,12 +97,28 @@ def read_each(
     return observations, dead
 
 
+def read_mended(record: Any, read: Callable[[Any], Observation]) -> tuple[Observation, str | None]:
+    """Read a record, mended if it has to be; return also why it had to be, None where it is as it came.
+
+    Raises Unreadable, and RecursionError for one that nests too deeply.
+    """
+    try:
+        return read(record), None
+    except UnicodeEncodeError:
+        reason = _LONE_SURROGATE
+    except NulInKey as error:
+        reason = str(error)
+    fixed = mended(record)
+    keys = {name: mended(value, nul="\ufffd") for name, value in fixed.items() if name in _KEYS}
+    return read({**fixed, **keys}), f"{reason}; stored with U+FFFD in its place"
+
+
 def read_message(record: object, *, at: int, folder: str | None = None) -> Observation:
     """Read one message record.
 
     People come out as lists of (name, address), attachments as lists of dictionaries, a body as a `Body`,
-    null lists as empty ones; fields the schema does not know stay as they are. Raises Unreadable, or
-    UnicodeEncodeError where a text holds a lone surrogate.
+    null lists as empty ones; fields the schema does not know stay as they are. Raises Unreadable, NulInKey
+    among it, or UnicodeEncodeError where a text holds a lone surrogate.
     """
     record = read_object(record)
     identity = read_identity(record)
@@ -114,8 +139,8 @@ def read_message(record: object, *, at: int, folder: str | None = None) -> Obser
 
 
 def read_identity(record: dict[str, Any]) -> str:
-    """Return a record's id. Raises Unreadable where it has none."""
-    identity = read_text("id", record.get("id"))
+    """Return a record's id. Raises Unreadable where it has none that can be stored."""
+    identity = read_key("id", record.get("id"))
     if not identity:
         raise Unreadable(f"id: expected text, got {'an empty one' if identity == '' else 'nothing'}")
     return identity
@@ -129,10 +154,25 @@ def read_object(record: object) -> dict[str, Any]:
 
 
 def read_anything(value: Any) -> Any:
-    """Return a value of any shape as it is. Raises UnicodeEncodeError for a lone surrogate in it."""
+    """Return a value of any shape as it is.
+
+    Raises UnicodeEncodeError for a lone surrogate in it, and RecursionError for one that nests too deeply.
+    """
     if not isinstance(value, (int, float)):
-        check_text(json.dumps(value, ensure_ascii=False))
+        text = check_text(json.dumps(value, ensure_ascii=False))
+        if text.count("[") + text.count("{") > _DEEPEST:
+            _check_depth(value)
     return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEEPEST):
+        held = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [each for values in held for each in values if isinstance(each, (dict, list))]
+        if not level:
+            return
+    raise RecursionError
 
 
 def read_text(name: str, value: Any) -> str | None:
@@ -142,6 +182,26 @@ def read_text(name: str, value: Any) -> str | None:
     if value is None:
         return None
     raise Unreadable(f"{name}: expected text, got {_kind(value)}")
+
+
+def read_key(name: str, value: Any) -> str | None:
+    """Return a text by which rows are found, or None. Raises as `read_text`, and Unreadable for a NUL."""
+    text = read_text(name, value)
+    if text is not None and "\0" in text:
+        raise Unreadable(_nul_in(name))
+    return text
+
+
+def _thread(name: str, value: Any) -> str | None:
+    text = read_text(name, value)
+    if text is not None and "\0" in text:
+        raise NulInKey(_nul_in(name))
+    return text
+
+
+def _nul_in(name: str) -> str:
+    # DuckDB looks rows up in the lake by a statement of text, which ends at a NUL.
+    return f"{name}: expected text without NUL, got text with it"
 
 
 def _body(name: str, value: Any) -> Body | None:
@@ -213,7 +273,8 @@ def _folders(name: str, value: Any) -> list[str]:
     for folder in folders:
         if not isinstance(folder, str):
             raise Unreadable(f"{name}: expected a list of texts, got {_kind(folder)} in it")
-        check_text(folder)
+        if "\0" in check_text(folder):
+            raise NulInKey(_nul_in(name))
     return sorted(set(folders))
 
 
@@ -236,7 +297,7 @@ _ATTACHMENT_READERS: dict[str, Callable[[str, Any], Any]] = {
 
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "id": read_text,
-    "thread_id": read_text,
+    "thread_id": _thread,
     "subject": read_text,
     "snippet": read_text,
     "body": _body,
@@ -253,29 +314,10 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-def check_text(text: str) -> str:
-    """Return a text as it is. Raises UnicodeEncodeError for a lone surrogate in it."""
-    # Asking an ASCII text is free; only others are encoded to find out.
-    if not text.isascii():
-        text.encode()
-    return text
-
-
-def mended(value: Any) -> Any:
-    """Return decoded JSON with U+FFFD in place of lone surrogates."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {mended(key): mended(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [mended(item) for item in value]
-    return value
-
-
 def identity_of(record: object) -> str | None:
-    """Return the id of a record, without lone surrogates, even if the rest of it cannot be read."""
+    """Return the id of a record, with U+FFFD for lone surrogates and NUL, even if it cannot be read."""
     identity = record.get("id") if isinstance(record, dict) else None
-    return mended(identity) if isinstance(identity, str) and identity else None
+    return mended(identity, nul="\ufffd") if isinstance(identity, str) and identity else None
 
 
 def raw(record: object) -> str:

@@ -265,7 +265,19 @@ HOSTILE: dict[str, Any] = {
     "a subject with a lone surrogate": {"id": "h22", "subject": "a\ud800b"},
     "a folder with a lone surrogate": {"id": "h23", "folders": ["\ud800"]},
     "a filename with a NUL": {"id": "h24", "attachments": [{"id": "a\0", "filename": "\0"}]},
+    "a thread with a NUL": {"id": "h25", "thread_id": "\0"},
+    "a folder with a NUL": {"id": "h26", "folders": ["~\0"]},
+    "people with a NUL": {"id": "h27", "from": [{"name": "\0", "email": "~\0@oak.example"}]},
+    "an unknown field nested to any depth": {"id": "h28", "nested": "DEEP"},
+    "an unknown field with a number of any length": {"id": "h29", "huge": "DIGITS"},
+    "a subject that is not UTF-8": {"id": "h30", "subject": "LATIN"},
 }
+UNWRITABLE = {
+    b'"DEEP"': b"[" * 5_000 + b"]" * 5_000,
+    b'"DIGITS"': b"7" * 5_000,
+    b'"LATIN"': b'"caf\xe9"',
+}
+"""What no encoder writes, by what stands for it until the bytes are there."""
 
 
 @pytest.mark.parametrize("provider", ["google", "imap"])
@@ -336,7 +348,10 @@ def test_a_file_where_the_data_folder_should_be_stops_the_run(serve: Serve) -> N
 
 def with_hostile_records(answer: dict[str, Any]) -> bytes:
     answer["data"] = [*HOSTILE.values(), *answer["data"]]
-    return json.dumps(answer).encode()
+    body = json.dumps(answer).encode()
+    for stand_in, sent in UNWRITABLE.items():
+        body = body.replace(stand_in, sent)
+    return body
 
 
 def stopped(

@@ -187,6 +187,14 @@ BAD: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
         lambda: with_(created(), "\ud83d", *OBJECT, "grant_id"),
         "data.object.grant_id: expected Unicode",
     ),
+    "NUL in grant": (
+        lambda: with_(created(), "g\0", *OBJECT, "grant_id"),
+        "data.object.grant_id: expected text without NUL",
+    ),
+    "NUL in the object's id": (
+        lambda: with_(created(), "m\0\ud83d", *OBJECT, "id"),
+        "data.object.id: expected text without NUL",
+    ),
 }
 
 
@@ -204,11 +212,11 @@ BAD_BODIES: dict[str, tuple[bytes, dict[str, str], str]] = {
     "nothing": (b"", JSON_TYPE, "body: expected JSON"),
     "HTML": (f"<html>{SECRET}</html>".encode(), JSON_TYPE, "body: expected JSON"),
     "cut off": (json.dumps(created()).encode()[:-1], JSON_TYPE, "body: expected JSON"),
-    "not UTF-8": (b'{"type": "\xff\xfe ' + SECRET.encode() + b'"}', JSON_TYPE, "body: expected JSON"),
+    "not UTF-8": (b'{"type": "\xff\xfe ' + SECRET.encode() + b'"}', JSON_TYPE, "type: expected Unicode"),
     "a list": (json.dumps([SECRET]).encode(), JSON_TYPE, "record: expected an object, got a list"),
     "a text": (json.dumps(SECRET).encode(), JSON_TYPE, "record: expected an object, got text"),
     "null": (b"null", JSON_TYPE, "record: expected an object, got nothing"),
-    "far too deep": (b"[" * 500_000 + b"]" * 500_000, JSON_TYPE, "body: expected JSON"),
+    "far too deep": (b"[" * 500_000 + b"]" * 500_000, JSON_TYPE, "record: expected an object, got a list"),
     "broken gzip": (gzip.compress(SECRET.encode())[:-5], GZIP, "body: The body is no whole gzip"),
     "no gzip": (json.dumps(created()).encode(), GZIP, "body: The body is no whole gzip"),
     "a gzip bomb": (gzip.compress(bytes(MOST_INFLATED + 1)), GZIP, "body: The body inflates to more than"),
@@ -275,7 +283,25 @@ def test_half_an_emoji_in_the_id_names_the_same_message_everywhere() -> None:
     assert read_changes(gone)[0].id == "m\ufffd"
 
 
-@pytest.mark.parametrize(("text", "depth"), [("plain", 985), ("half \ud83d", 600)])
+def test_a_nul_in_the_id_of_a_thread_or_folder_costs_no_message() -> None:
+    sent = envelope("message.created", NOW, whole("m"), thread_id="t\0", folders=["f\0", "g"], subject="a\0b")
+    observation, letter = read_changes(read(sent))
+
+    assert observation.fields["thread_id"] == "t\ufffd"
+    assert observation.fields["folders"] == ["f\ufffd", "g"]
+    assert observation.fields["subject"] == "a\0b"
+    assert letter is not None
+    assert letter.stored
+    assert json.loads(letter.raw)["thread_id"] == "t\0"
+
+
+@pytest.mark.parametrize("action", ["created", "deleted"])
+def test_an_event_of_a_calendar_with_a_nul_is_unreadable(action: str) -> None:
+    with pytest.raises(Unreadable, match=r"^calendar_id: expected text without NUL"):
+        read_changes(read(envelope(f"event.{action}", NOW, id="e", calendar_id="c\0")))
+
+
+@pytest.mark.parametrize(("text", "depth"), [("plain", 985), ("half \ud83d", 600), ("plain", 50_000)])
 def test_a_record_nested_too_deeply_is_unreadable(text: str, depth: int) -> None:
     deep = json.dumps(envelope("message.created", NOW, id="m", subject=text, extra="DEEP"))
     body = deep.replace('"DEEP"', "[" * depth + "]" * depth).encode()

@@ -17,6 +17,7 @@ from mail_pipeline.marts import refresh
 from mail_pipeline.marts.refresh import refresh_marts
 from mail_pipeline.marts.reporting import Reporting
 from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.records import read_messages
 from mail_pipeline.sync.rows import PARTS
 from mail_pipeline_tests.marts.mail import (
     HOUR,
@@ -155,6 +156,22 @@ def test_a_refresh_writes_only_what_has_changed(lake: Lake):
     assert answered.written["message_facts"] == answered.written["replies"] == 1
     assert answered.written["thread_stats"] == answered.removed["thread_stats"] == 1
     assert answered.rows["thread_stats"] == 5
+
+
+def test_a_nul_in_whatever_rows_are_found_by_stops_no_refresh(lake: Lake):
+    mailbox(lake, email="me\0@home.example")
+    torn = {"thread_id": "~\0", "folders": ["~\0"], "subject": "\0", "date": MONDAY}
+    page = [
+        {"id": identity, **torn, "from": [{"email": f"~\0{identity}"}], "to": [{"email": "~\0@x.example"}]}
+        for identity in ("~\0", "m")
+    ]
+    for at in (1, 2):
+        store(lake, *read_messages(page, at=at)[0], message(f"n{at}", at=at, subject=f"{at}"))
+        refresh_marts(lake.data)
+        page[1]["from"] = [{"email": "\0"}]
+
+    assert contents(lake) == rebuilt(lake)
+    assert asked(lake, "SELECT messages FROM thread_stats WHERE thread_id LIKE '~%'") == [(1,)]
 
 
 def test_upkeep_hides_no_change_and_loses_none(lake: Lake):

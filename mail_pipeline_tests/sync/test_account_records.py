@@ -85,7 +85,9 @@ def test_dates_come_as_seconds_or_as_text_in_utc(
         ({"id": None}, "id: expected text, got nothing"),
         ({"id": ""}, "id: expected text, got an empty one"),
         ({"id": 7}, "id: expected text, got a number"),
+        ({"id": "g\0"}, "id: expected text without NUL, got text with it"),
         ({"provider": []}, "provider: expected text, got a list"),
+        ({"provider": "g\0"}, "provider: expected text without NUL, got text with it"),
     ],
 )
 def test_without_an_id_or_a_provider_a_grant_is_unreadable_and_names_the_field(
@@ -207,6 +209,8 @@ def test_all_fields_that_cannot_be_read_are_named_together() -> None:
 def test_without_an_id_a_folder_is_unreadable_and_names_the_field() -> None:
     with pytest.raises(Unreadable, match=r"^id: expected text, got nothing$"):
         read_folder({"name": "F"}, "imap")
+    with pytest.raises(Unreadable, match=r"^id: expected text without NUL, got text with it$"):
+        read_folder({"id": "f\0"}, "imap")
 
 
 texts = st.text(st.characters() | st.sampled_from("\ud83d\udc00\0"), max_size=5)

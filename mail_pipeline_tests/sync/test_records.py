@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from mail_pipeline.nylas.pages import decode
 from mail_pipeline.sync.merge import RecordState
 from mail_pipeline.sync.records import (
+    TOO_DEEP,
     Body,
     DeadLetter,
+    NulInKey,
     Unreadable,
     identity_of,
-    mended,
     raw,
     read_message,
     read_messages,
 )
 from mail_pipeline.sync.rows import STANDARD, MessageRows
+from mail_pipeline.sync.texts import mended
 
 SECRET = "Q3 layoffs, call +49 30 901820"
 LAST_SECOND = 253_402_300_799
@@ -156,6 +158,7 @@ def test_a_body_is_known_by_its_size_and_hash() -> None:
         ({"id": 7}, "id: expected text, got a number"),
         ({"id": 0}, "id: expected text, got a number"),
         ({"id": [SECRET]}, "id: expected text, got a list"),
+        ({"id": f"{SECRET}\0"}, "id: expected text without NUL, got text with it"),
     ],
 )
 def test_what_cannot_be_read_names_the_field_and_never_the_content(
@@ -228,6 +231,43 @@ def test_a_record_with_a_lone_surrogate_and_a_wrong_type_is_a_dead_letter(place:
         assert json.loads(letter.raw) == record
 
 
+@pytest.mark.parametrize(
+    ("torn", "field"),
+    [
+        ({"thread_id": "t\0"}, "thread_id"),
+        ({"folders": ["\0", "B"]}, "folders"),
+        ({"thread_id": "t\0", "folders": ["\0"]}, "thread_id"),
+        ({"folders": ["\0"], "subject": "\ud800"}, "folders"),
+    ],
+)
+def test_a_nul_in_what_names_a_thread_or_folder_is_repaired_and_the_record_kept_as_it_came(
+    torn: dict[str, Any], field: str
+) -> None:
+    record = {"id": "m", **torn, "snippet": "a\0b", "x": "\0"}
+    (observation,), (letter,) = read_messages([record], at=5)
+
+    assert observation.fields["snippet"] == "a\0b"
+    assert observation.fields["x"] == "\0"
+    assert "\0" not in json.dumps([observation.fields.get(name) for name in ("thread_id", "folders")])
+    assert "\ufffd" in str(observation.fields[field])
+    assert letter == DeadLetter(
+        "message",
+        "m",
+        f"{field}: expected text without NUL, got text with it; stored with U+FFFD in its place",
+        json.dumps(record),
+        stored=True,
+    )
+
+
+@pytest.mark.parametrize("torn", ["a\0", "a\0\ud800"])
+def test_an_id_with_a_nul_makes_a_dead_letter_that_can_be_looked_up(torn: str) -> None:
+    observations, (letter,) = read_messages([{"id": torn, "thread_id": "t\0"}, {"id": "b"}], at=5)
+
+    assert [each.id for each in observations] == ["b"]
+    assert (letter.reason, letter.stored) == ("id: expected text without NUL, got text with it", False)
+    assert letter.object_id == mended(torn).replace("\0", "\ufffd")
+
+
 def test_whole_pairs_of_surrogates_are_no_reason_for_a_repair() -> None:
     observations, dead = read_messages([{"id": "m", "subject": "👩‍👩‍👧"}], at=5)
 
@@ -256,6 +296,19 @@ def test_a_record_nested_deeper_than_python_follows_is_a_dead_letter() -> None:
     assert {each.reason for each in dead} == {"record: expected an object, got one nested too deeply"}
     assert json.loads(dead[0].raw) == {"id": "a", "date": 7}
     assert json.loads(dead[1].raw) == page[2]
+
+
+@pytest.mark.parametrize(("levels", "kept"), [(500, True), (501, False), (940, False)])
+def test_what_is_stored_can_be_read_back_from_deep_in_the_stack(levels: int, kept: bool) -> None:
+    page = decode(b'[{"id": "a", "x": %s}, {"id": "b", "x": [%s]}]' % (nested(levels), b"[]," * 2_000 + b"0"))
+    observations, dead = read_messages(page, at=5)
+
+    assert [each.id for each in observations] == (["a", "b"] if kept else ["b"])
+    assert {each.reason for each in dead} == (set() if kept else {TOO_DEEP})
+
+
+def nested(levels: int) -> bytes:
+    return b'{"x": [' * (levels // 2) + b"[]" * (levels % 2) + b"]}" * (levels // 2)
 
 
 def test_a_deep_list_instead_of_a_record_is_a_dead_letter() -> None:
@@ -301,6 +354,8 @@ def test_no_record_is_lost_and_none_stops_its_page(page: list[Any], folder: str 
 def readable(record: object) -> bool:
     try:
         read_message(mended(record), at=5)
+    except NulInKey:
+        return True
     except Unreadable:
         return False
     return True
@@ -336,4 +391,4 @@ def test_a_wrong_record_answers_with_one_of_two_errors(record: Any) -> None:
 def test_an_identity_can_always_be_stored(record: Any) -> None:
     identity = identity_of(record)
 
-    assert identity is None or identity.encode()
+    assert identity is None or b"\0" not in identity.encode()
