@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mail_pipeline.lake.arrays import array
 from mail_pipeline.lake.rows import arrow_table, unix_seconds
-from mail_pipeline.lake.table import Table
+from mail_pipeline.lake.table import Column, Table
 from mail_pipeline.lake.transaction import Transaction
 from mail_pipeline.sync.checkpoints import Checkpoint
 from mail_pipeline.sync.fetches import DISPUTED, MISSING, Fetch
@@ -19,6 +19,7 @@ Key = tuple[str, ...]
 Fields = dict[str, Any]
 """A record as read: the API's names, null lists as empty ones."""
 
+_STATE_COLUMNS = ("record", "observed_at", "field_times", "deleted_at")
 _DELETED = "id"  # in field_times: the time of a deletion that something newer has undone
 
 
@@ -54,6 +55,11 @@ class Layout:
     def key_columns(self) -> tuple[str, ...]:
         """Return the columns that name a record."""
         return ("grant_id", self.within, "id") if self.within else ("grant_id", "id")
+
+    @property
+    def field_columns(self) -> tuple[Column, ...]:
+        """Return the columns of what the API says, without the key and what the merge needs to know."""
+        return self.table.columns[len(self.key_columns) : -len(_STATE_COLUMNS)]
 
 
 class RecordStore:
@@ -206,8 +212,7 @@ class RecordStore:
 
     def _row(self, state: RecordState) -> tuple[Any, ...]:
         fields, values = state.fields, []
-        columns = self._layout.table.columns
-        for column in columns[len(self._layout.key_columns) : -len(_STATE_COLUMNS)]:
+        for column in self._layout.field_columns:
             given = self._layout.values.get(column.name)
             value = given(fields) if given else fields.get(column.name)
             values.append(value)
@@ -221,9 +226,6 @@ class RecordStore:
             json.dumps(times, sort_keys=True) if times else None,
             state.deleted_at if state.deleted else None,
         )
-
-
-_STATE_COLUMNS = ("record", "observed_at", "field_times", "deleted_at")
 
 
 def _state(row: Mapping[str, Any]) -> RecordState:

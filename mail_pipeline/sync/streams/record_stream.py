@@ -15,11 +15,11 @@ from mail_pipeline.sync.progress import Slice
 from mail_pipeline.sync.records import (
     DeadLetter,
     Unreadable,
-    check_text,
     read_anything,
     read_each,
     read_flag,
     read_identity,
+    read_key,
     read_list,
     read_object,
     read_seconds,
@@ -27,6 +27,7 @@ from mail_pipeline.sync.records import (
 )
 from mail_pipeline.sync.streams.record_store import Fields, Layout, Part, RecordStore
 from mail_pipeline.sync.streams.stream import Stream
+from mail_pipeline.sync.texts import check_text
 
 Reader = Callable[[str, Any], Any]
 """Takes a field's name and value; returns what is kept of it, or raises Unreadable."""
@@ -88,7 +89,7 @@ class RecordStream(Stream):
 
     @cached_property
     def _readers(self) -> Mapping[str, Reader]:
-        columns = (column for column in self.layout.table.columns if column.name not in self.values)
+        columns = (column for column in self.layout.field_columns if column.name not in self.values)
         by_type = {column.name: _BY_TYPE[column.type] for column in columns if column.type in _BY_TYPE}
         return {**by_type, **self.readers}
 
@@ -153,10 +154,10 @@ class RecordStream(Stream):
             if name in _NOT_FIELDS or name == self.within or name in self.left_out:
                 continue
             reader = self._readers.get(name)
-            fields[check_text(name)] = reader(name, value) if reader else read_anything(value)
+            fields[check_text(name)] = read_anything(reader(name, value) if reader else value)
         within = ""
         if self.within:
-            within = scope or read_text(self.within, record.get(self.within)) or ""
+            within = scope or read_key(self.within, record.get(self.within)) or ""
             if not within:
                 raise Unreadable(f"{self.within}: expected text, got nothing")
         if self.scope_parameter and scope:
