@@ -39,7 +39,7 @@ CHECKPOINT_COLUMNS = columns(
     ("planned_pages", "BIGINT", "Pages expected then."),
     ("planned_units", "BIGINT", "Quota units expected then."),
     ("planned_seconds", "BIGINT", "Seconds expected then, at the pace it is allowed."),
-    ("subset", "VARCHAR", "What was left out of all that is listed, as JSON; null for nothing."),
+    ("subset", "VARCHAR", "What was left out of all that is listed, as JSON, a line each time; or null."),
     ("adding", "VARCHAR", "What the pass in progress adds to that, as JSON; null where it lists everything."),
     ("reached", "TIMESTAMPTZ", "Date from which the list goes on where its cursor is not accepted."),
 )

@@ -2,7 +2,7 @@
 
 FOLDERS_TO_JUDGE = "SELECT id, name, role, parent_id FROM folders WHERE grant_id = ?"
 
-CHECKPOINT_KEYS = "SELECT DISTINCT partition_key FROM checkpoints WHERE grant_id = ? AND stream = 'messages'"
+CHECKPOINT_KEYS = "SELECT DISTINCT partition_key FROM checkpoints WHERE grant_id = ?"
 
 FORGET_CHECKPOINTS = "DELETE FROM checkpoints WHERE grant_id = ? AND stream = ?"
 

@@ -28,6 +28,13 @@ def surely_reached(dates: Sequence[int]) -> int:
     return sorted(dates)[len(dates) // 10]
 
 
+_NOWHERE: dict[str, Any] = {
+    **dict.fromkeys(("cursor", "listed_before", "reached", "adding")),
+    **dict.fromkeys(("reason", "next_step", "until")),
+}
+"""The fields of a checkpoint that say how far a list in progress has got, and what stopped it."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackfillOptions:
     """What an analyst may ask of a backfill."""
@@ -90,14 +97,39 @@ class Position:
         return changes | ({"pages": 0, "ids_seen": 0} if self.restart else {})
 
 
-def narrower(checkpoint: Checkpoint, goal: Goal) -> Checkpoint:
-    """Return the checkpoint of a mailbox that is listed, as it stands once less is wanted of it.
+def narrower(
+    checkpoint: Checkpoint, goal: Goal, *, by_time: bool = True, removed: bool = False
+) -> Checkpoint:
+    """Return the checkpoint of a slice as it stands once less is wanted of it.
 
-    What came since lacks what is no longer wanted: should that be wanted again, it has to be fetched.
+    What came since lacks what is no longer wanted, and all of it does where that was `removed` from the
+    tables: should it be wanted again, it has to be fetched. A list in progress goes on for less, or begins
+    anew where some of what it has brought is removed.
     """
-    if checkpoint.state != COMPLETE or goal.missing(checkpoint.subset):
+    if checkpoint.round == 0 or checkpoint.state in (REGISTERED, SKIPPED):
         return checkpoint
-    return replace(checkpoint, subset=goal.described)
+    since = max((at for at in (checkpoint.since, goal.since) if at is not None), default=None)
+    less = replace(checkpoint, subset=goal.lacking(checkpoint.subset), since=since)
+    if less == checkpoint or checkpoint.state == COMPLETE:
+        return less
+    if checkpoint.adding is not None:
+        # It was at its end before more was wanted, and what is to be added may be something else now.
+        return replace(less, state=COMPLETE, **_NOWHERE)
+    if removed:
+        return from_its_top(checkpoint)
+    # A cursor belongs to what was asked for: the rest is listed by time.
+    before = checkpoint.listed_before if not by_time else _reached_before(checkpoint)
+    return replace(less, cursor=None, listed_before=before)
+
+
+def from_its_top(checkpoint: Checkpoint) -> Checkpoint:
+    """Return the checkpoint of a slice that has to be listed from its top, whatever it has listed."""
+    return replace(checkpoint, state=REGISTERED, subscribed=False, **_NOWHERE)
+
+
+def _reached_before(checkpoint: Checkpoint) -> int | None:
+    reached = checkpoint.oldest if checkpoint.reached is None else checkpoint.reached
+    return checkpoint.listed_before if reached is None else reached + 1
 
 
 def has_more(checkpoint: Checkpoint, options: BackfillOptions, goal: Goal = WHOLE) -> bool:

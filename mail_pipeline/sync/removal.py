@@ -22,7 +22,7 @@ from mail_pipeline.settings import Settings
 from mail_pipeline.subset import Subset, Subsets, read_subsets
 from mail_pipeline.subset.fields import KINDS
 from mail_pipeline.subset.folders import Standing
-from mail_pipeline.sync.checkpoints import COMPLETE, MESSAGES, checkpoint_rows, newest_checkpoints
+from mail_pipeline.sync.checkpoints import MESSAGES, checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import RecordState
 from mail_pipeline.sync.position import narrower
@@ -178,7 +178,10 @@ class _Remover:
         return self._scope.subset.wants(stream.removeprefix("provider_"))
 
     def _checkpoints(self) -> None:
-        """Say of mailboxes that are listed that they hold only what is wanted; they then widen from that."""
+        """Say of each list that only what is wanted is there; it then widens from that.
+
+        Those of a stream or a folder that is not wanted are forgotten.
+        """
         grant_id = self._scope.grant_id
         keys = list(self._lake.column(subset_queries.CHECKPOINT_KEYS, [grant_id]))
         with self._lake.transaction() as transaction:
@@ -187,18 +190,18 @@ class _Remover:
                 if not self._wants(stream):
                     # Those of events are named after calendars, which may be named after people.
                     transaction.change("checkpoints", subset_queries.FORGET_CHECKPOINTS, [grant_id, stream])
-            now = int(time.time())
             standing = newest_checkpoints(self._lake, keys).values()
+            mail = [each for each in standing if each.stream == MESSAGES and self._wants(MESSAGES)]
+            excluded = [each for each in mail if not self._scope.wants_mailbox(each.scope)]
+            transaction.delete(
+                "checkpoints", text_table("partition_key", [each.partition_key for each in excluded])
+            )
+            now = int(time.time())
+            kept = [each for each in mail if each not in excluded]
             narrow = [
-                replace(
-                    narrower(each, self._goal),
-                    version=each.version + 1,
-                    fence=fence,
-                    since=max((at for at in (each.since, self._goal.since) if at is not None), default=None),
-                    updated_at=now,
-                )
-                for each in standing
-                if each.state == COMPLETE and self._wants(MESSAGES)
+                replace(less, version=each.version + 1, fence=fence, updated_at=now)
+                for each in kept
+                if (less := narrower(each, self._goal, removed=True)) != each
             ]
             transaction.append("checkpoints", checkpoint_rows(narrow))
 

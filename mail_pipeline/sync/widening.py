@@ -59,41 +59,66 @@ class Goal:
         return self.subset.describe()
 
     def missing(self, before: str | None) -> Missing:
-        """Return what a mailbox lacks that was listed when this was left out; its date is not looked at."""
+        """Return what a mailbox lacks that was listed when this was left out; its date is not looked at.
+
+        `before` may say of several occasions what was left out, a line for each: what any of them left out
+        is lacking.
+        """
         if before == self.described:
             return Missing()
-        then = json.loads(before) if before else {}
+        fields: set[str] = set()
+        folders: set[str] = set()
+        for then in map(json.loads, _lines(before)):
+            if self._is_all_new(then):
+                return Missing(everything=True)
+            fields |= self._fields(then)
+            folders |= self._folders(then)
+        if len(folders) > _LISTS_AT_MOST:
+            return Missing(everything=True)
+        added = tuple(name for name in KINDS["message"].fields if name in fields)
+        steps = [Step(fields=added)] if added else []
+        return Missing(steps=(*steps, *(Step(folder=folder) for folder in sorted(folders))))
+
+    def lacking(self, before: str | None) -> str | None:
+        """Return, as a checkpoint records it, what was left out before, and what is left out now as well."""
+        if self.described is None:
+            return before
+        # What is not wanted now either need not be said twice.
+        kept = [line for line in _lines(before) if line != self.described and self.missing(line)]
+        return "\n".join(sorted([*kept, self.described]))
+
+    def _is_all_new(self, then: Mapping[str, Any]) -> bool:
         searched = then.get("search")
         if searched is not None and searched != self.subset.search:
-            return Missing(everything=True)
-        steps = []
-        if fields := self._fields(then):
-            steps.append(Step(fields=fields))
-        rules = FolderRules(tuple(then.get("folders", ())), tuple(then.get("exclude_folders", ())))
-        if rules != self.subset.folders and self.subset.provider not in IMAP_FAMILY:
-            if rules.wanted and not self.subset.folders.wanted:
-                # Mail without any label is wanted now, and in no folder's list.
-                return Missing(everything=True)
-            added = self._folders(rules)
-            if len(added) > _LISTS_AT_MOST:
-                return Missing(everything=True)
-            steps += [Step(folder=folder) for folder in added]
-        return Missing(steps=tuple(steps))
+            return True
+        # Mail without any label is wanted now, and in no folder's list.
+        by_folder = self.subset.provider in IMAP_FAMILY
+        return bool(not by_folder and _rules(then).wanted and not self.subset.folders.wanted)
 
-    def _fields(self, then: Mapping[str, Any]) -> tuple[str, ...]:
-        kept = [name for name in KINDS["message"].fields if self.subset.keeps("message", name)]
+    def _fields(self, then: Mapping[str, Any]) -> set[str]:
         added = set(then.get("left_out", ()))
         hashing = self.subset.hashing
         if then.get("hashing") is not None and (hashing is None or hashing.mark != then["hashing"]):
             # Hashes of another key tell nothing beside those of this one.
             added |= KINDS["message"].people
-        return tuple(name for name in kept if name in added)
+        return {name for name in added if self.subset.keeps("message", name)}
 
-    def _folders(self, before: FolderRules) -> list[str]:
+    def _folders(self, before: Mapping[str, Any]) -> set[str]:
+        rules = _rules(before)
+        if rules == self.subset.folders or self.subset.provider in IMAP_FAMILY:
+            return set()
         rows = list(self.folders())
-        then, now = before.standings(rows), self.subset.folders.standings(rows)
+        then, now = rules.standings(rows), self.subset.folders.standings(rows)
         order = (Standing.EXCLUDED, Standing.NOT_ASKED_FOR, Standing.WANTED)
-        return sorted(folder for folder in now if order.index(now[folder]) > order.index(then[folder]))
+        return {folder for folder in now if order.index(now[folder]) > order.index(then[folder])}
+
+
+def _lines(described: str | None) -> list[str]:
+    return (described or "").splitlines()
+
+
+def _rules(then: Mapping[str, Any]) -> FolderRules:
+    return FolderRules(tuple(then.get("folders", ())), tuple(then.get("exclude_folders", ())))
 
 
 def steps_text(steps: Iterable[Step]) -> str | None:

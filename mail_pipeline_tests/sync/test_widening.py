@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mail_pipeline.subset import Subsets
 from mail_pipeline.subset.fields import KINDS
 from mail_pipeline.subset.folders import Standing
-from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, LISTING, PAUSED, Checkpoint
+from mail_pipeline.sync.checkpoints import COMPLETE, FAILED, LISTING, PAUSED, REGISTERED, Checkpoint
 from mail_pipeline.sync.position import BackfillOptions, Position, narrower, next_position
 from mail_pipeline.sync.widening import Goal, Missing, Step, read_steps, steps_text
 
@@ -61,6 +61,22 @@ def test_what_is_missing_is_what_is_wanted_now_and_was_not_then(
         if standing is stood[folder]:
             assert folder not in listed
     assert after.missing(after.described) == Missing()
+
+
+@given(_RULES, _RULES, _RULES)
+def test_what_either_of_two_changes_left_out_is_lacking(
+    first: dict[str, Any], second: dict[str, Any], now: dict[str, Any]
+) -> None:
+    one, other, after = goal(**first), goal(**second), goal(**now)
+    lacking = other.lacking(one.described)
+    missing = after.missing(lacking)
+    for each in (after.missing(one.described), after.missing(other.described)):
+        assert missing.everything or not each.everything
+        for step in () if missing.everything else each.steps:
+            found = [known for known in missing.steps if known.folder == step.folder]
+            assert found
+            assert set(step.fields) <= set(found[0].fields)
+    assert other.lacking(lacking) == lacking
 
 
 def test_hashes_of_another_key_are_fetched_anew_and_clear_addresses_are_not() -> None:
@@ -146,6 +162,29 @@ def test_what_is_added_goes_on_where_it_stood_and_begins_anew_when_it_is_another
 def test_a_narrowed_mailbox_is_said_to_hold_only_what_is_wanted() -> None:
     less, other = goal(bodies=False), goal(snippets=False)
     assert narrower(at(), less).subset == less.described
-    assert narrower(at(LISTING), less) == at(LISTING)
-    # More is wanted as well: what is missing has to be fetched first.
-    assert narrower(at(subset=less.described), other).subset == less.described
+    noted = narrower(at(subset=less.described), other)
+    # More is wanted as well: what is missing has to be fetched, and now also what is left out since.
+    assert begin(noted, other) is not None
+    assert {step.fields for step in goal().missing(noted.subset).steps} == {("snippet", "body")}
+    assert narrower(noted, other) == noted
+    assert narrower(at(since=5), goal(since=7)).since == 7
+    assert narrower(at(since=9), goal(since=7)).since == 9
+
+
+def test_a_list_in_progress_goes_on_for_less_and_from_its_top_once_that_is_removed() -> None:
+    less, steps = goal(bodies=False), steps_text([Step(folder="f1")])
+    for state in (LISTING, PAUSED, FAILED):
+        standing = at(state, cursor="c", listed_before=80)
+        noted = narrower(standing, less)
+        assert (noted.state, noted.cursor, noted.listed_before) == (state, None, 51)
+        assert noted.subset == less.described
+        assert narrower(noted, less, removed=True) == noted
+        removed = narrower(standing, less, removed=True)
+        assert (removed.state, removed.cursor, removed.listed_before) == (REGISTERED, None, None)
+        for back in (goal(), less):
+            found = begin(removed, back)
+            assert found is not None
+            assert (found.before, found.restart) == (None, True)
+        added = narrower(at(state, cursor="c", adding=steps), less, removed=True)
+        assert (added.state, added.cursor, added.adding) == (COMPLETE, None, None)
+        assert added.subset == less.described
