@@ -4,6 +4,17 @@ FOLDERS_TO_JUDGE = "SELECT id, name, role, parent_id FROM folders WHERE grant_id
 
 CHECKPOINT_KEYS = "SELECT DISTINCT partition_key FROM checkpoints WHERE grant_id = ?"
 
+LISTED_SLICES = """
+WITH newest AS (
+    SELECT * FROM checkpoints QUALIFY row_number() OVER (PARTITION BY partition_key ORDER BY version DESC) = 1
+)
+SELECT n.partition_key, n.grant_id, n.stream, n.state, n.pass AS round, epoch(n.since)::BIGINT AS since,
+    n.subset, coalesce(f.excluded, false) AS excluded
+FROM newest n LEFT JOIN all_folders f ON f.partition_key = n.partition_key
+WHERE n.pass > 0 AND n.state NOT IN ('registered', 'skipped')
+"""
+"""What was ever listed, with what was left out, and whether the last list of folders left it out."""
+
 FORGET_CHECKPOINTS = "DELETE FROM checkpoints WHERE grant_id = ? AND stream = ?"
 
 ALL_DEAD_LETTERS = "SELECT * FROM dead_letters"

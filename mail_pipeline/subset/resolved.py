@@ -107,19 +107,22 @@ class Subset:
         wanted = [each for each in found if not isinstance(each, str) or standing(each) is Standing.WANTED]
         return {**record, "folders": wanted}
 
-    def describe(self) -> str | None:
-        """Return a stable text that says all that decides which messages are stored, and how.
+    def describe(self, kind: str = "message") -> str | None:
+        """Return a stable text that says all that decides which objects of a kind are stored, and how.
 
         None where nothing is left out. It holds no key: two hashings are told apart by a mark.
         """
-        said = {
-            "left_out": sorted(self.left_out.get("message", ())),
-            "folders": list(self.folders.wanted),
-            "exclude_folders": list(self.folders.excluded),
-            "since": self.since,
-            "search": self.search,
+        said: dict[str, Any] = {
+            "left_out": sorted(self.left_out.get(kind, ())),
             "hashing": None if self.hashing is None else self.hashing.mark,
         }
+        if kind == "message":
+            said |= {
+                "folders": list(self.folders.wanted),
+                "exclude_folders": list(self.folders.excluded),
+                "since": self.since,
+                "search": self.search,
+            }
         said = {name: value for name, value in said.items() if value not in (None, [])}
         return json.dumps(said, sort_keys=True) if said else None
 

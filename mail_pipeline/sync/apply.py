@@ -30,6 +30,7 @@ from mail_pipeline.sync.fetches import MESSAGE, PARTIAL, Fetch, fetch_rows
 from mail_pipeline.sync.fetching import Fetcher
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import Observation
+from mail_pipeline.sync.narrowing import note_less
 from mail_pipeline.sync.planning import NO_TABLE, UNKNOWN_GRANT, plan_batch
 from mail_pipeline.sync.scopes import Scopes, departures
 
@@ -127,7 +128,9 @@ def apply(
             if leases.take(LEASE) is None:
                 raise AnotherApplies
         stack.callback(leases.give_back, LEASE)
-        applier = _Applier(landing, lake, leases, read_subsets(settings), on_batch or (lambda _: None))
+        subsets = read_subsets(settings)
+        note_less(lake, leases, subsets)
+        applier = _Applier(landing, lake, leases, subsets, on_batch or (lambda _: None))
         if replay is not None:
             applier.replay(replay)
         fetcher = stack.enter_context(Fetcher(settings, lake))

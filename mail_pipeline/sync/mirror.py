@@ -25,6 +25,7 @@ from mail_pipeline.sync.pool import GrantWork, Pool, Task, open_pool
 from mail_pipeline.sync.position import BackfillOptions, has_more
 from mail_pipeline.sync.progress import MailboxProgress, Slice
 from mail_pipeline.sync.streams import CALENDARS, EVENTS, RecordStream
+from mail_pipeline.sync.widening import Goal
 
 _WORST_FIRST = (FAILED, PAUSED, LISTING, REGISTERED, COMPLETE, SKIPPED)
 
@@ -40,9 +41,9 @@ def mirror(
     """List a stream of these grants and yield each grant's last word as it ends.
 
     A grant ends complete, listing (stopped by `max_pages`), paused, failed, or skipped where its provider has
-    no such thing; what is complete is not listed again unless `options` ask for it. A complete pass asks for
-    each record that it did not show, and what then is not found gets its tombstone. Before events the
-    calendars are listed, and then the events of each.
+    no such thing; what is complete is not listed again unless `options` ask for it, or more of it is wanted
+    than it was listed for. A complete pass asks for each record that it did not show, and what then is not
+    found gets its tombstone. Before events the calendars are listed, and then the events of each.
 
     Raises StopRun for what stops everything, as `backfill` does.
     """
@@ -64,7 +65,7 @@ def mirror(
         if stream is EVENTS:
             # One request a grant: without its calendars, those made since too, nothing of it can be listed.
             anew = BackfillOptions(full_resync=True, page_size=options.page_size)
-            listed = _list(pool, CALENDARS, there, anew, tell)
+            listed = _list(pool, subsets, CALENDARS, there, anew, tell)
             unlisted = {word.grant_id: word for word in listed if word.state != COMPLETE}
             yield from unlisted.values()
             there = [grant for grant in there if grant["id"] not in unlisted]
@@ -73,12 +74,13 @@ def mirror(
         else:
             # Only of events is a part listed by time.
             options = replace(options, since=None)
-        yield from _list(pool, stream, there, options, tell)
+        yield from _list(pool, subsets, stream, there, options, tell)
         fetch_waiting(settings, pool.lake, pool.client)
 
 
 def _list(
     pool: Pool,
+    subsets: Subsets,
     stream: RecordStream,
     grants: Iterable[dict[str, Any]],
     options: BackfillOptions,
@@ -90,9 +92,10 @@ def _list(
     works = []
     for grant in grants:
         grant_id, provider = grant["id"], grant["provider"]
-        tasks = list(_tasks(pool.lake, stream, grant))
+        goal = Goal(subsets.of(grant_id, provider), kind=stream.kind)
+        tasks = list(_tasks(pool.lake, stream, grant, goal))
         words[grant_id] = {task.part.partition_key: task.progress() for task in tasks}
-        unfinished = [task for task in tasks if has_more(task.checkpoint, options)]
+        unfinished = [task for task in tasks if has_more(task.checkpoint, options, goal)]
         left[grant_id] = {task.part.partition_key for task in unfinished}
         if unfinished:
             works.append(GrantWork(grant_id, provider, stream.lease(grant_id), unfinished))
@@ -112,7 +115,7 @@ def _list(
             yield whole
 
 
-def _tasks(lake: Lake, stream: RecordStream, grant: dict[str, Any]) -> Iterator[Task]:
+def _tasks(lake: Lake, stream: RecordStream, grant: dict[str, Any], goal: Goal) -> Iterator[Task]:
     grant_id = grant["id"]
     scopes: list[dict[str, Any]] = [{"id": scope} for scope in stream.scopes(grant["provider"])]
     if stream is EVENTS:
@@ -126,6 +129,7 @@ def _tasks(lake: Lake, stream: RecordStream, grant: dict[str, Any]) -> Iterator[
             provider=grant["provider"],
             scope=scope["id"],
             scope_name=scope.get("name"),
+            goal=goal,
         )
         parts.append(part)
         returned[part.partition_key] = max(grant["returned_at"] or 0, scope.get("gone_before") or 0)

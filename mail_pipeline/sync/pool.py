@@ -18,12 +18,14 @@ from mail_pipeline.lake.arrays import text_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas import Cancelled, GrantClient, NylasClient
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import read_subsets
 from mail_pipeline.sync.checkpoints import FAILED, SKIPPED, Checkpoint, newest_checkpoints
 from mail_pipeline.sync.client import open_client
 from mail_pipeline.sync.committer import Committer
 from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.leases import FIRST_FENCE, LeaseLost, Leases
 from mail_pipeline.sync.listing import Listing
+from mail_pipeline.sync.narrowing import note_less
 from mail_pipeline.sync.position import BackfillOptions
 from mail_pipeline.sync.progress import MailboxProgress, Slice, progress
 from mail_pipeline.sync.refusals import REFUSED_IN_A_ROW, ends_the_grant, may_end_the_grant
@@ -115,6 +117,7 @@ def open_pool(settings: Settings, options: BackfillOptions | None = None) -> Ite
         lake = stack.enter_context(Lake(settings.data))
         leases = Leases(settings.data)
         stack.callback(leases.close)
+        note_less(lake, leases, read_subsets(settings))
         committer = Committer(lake, leases)
         stack.callback(committer.close)
         client = stack.enter_context(open_client(settings))

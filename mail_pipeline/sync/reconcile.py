@@ -14,10 +14,12 @@ from mail_pipeline.lake.rows import arrow_table
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.nylas.pacing import IMAP_FAMILY
 from mail_pipeline.settings import Settings
+from mail_pipeline.subset import read_subsets
 from mail_pipeline.sync.checkpoints import checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.coverage import is_covered
 from mail_pipeline.sync.fetching import fetch_waiting
 from mail_pipeline.sync.mirror import mirror
+from mail_pipeline.sync.narrowing import note_less
 from mail_pipeline.sync.position import BackfillOptions, narrower, oldest_second
 from mail_pipeline.sync.progress import MailboxProgress
 from mail_pipeline.sync.streams import RECORD_STREAMS
@@ -83,6 +85,7 @@ def reconcile(
     bound = oldest_second(since)
     with open_sweeps(settings) as sweeps:
         lake = sweeps.lake
+        note_less(lake, sweeps.leases, read_subsets(settings))
         covered = is_covered(settings, sweeps.client)
         every = sweeps.jobs(grants=grants, providers=providers, since=bound)
         # An expired one is swept once it is connected again: its gap stays open until then.

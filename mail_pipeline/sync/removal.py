@@ -1,10 +1,9 @@
 """What is stored and no longer wanted by the configuration file: told, and on request removed for good."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,12 +24,11 @@ from mail_pipeline.subset.folders import Standing
 from mail_pipeline.sync.checkpoints import MESSAGES, checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import RecordState
-from mail_pipeline.sync.position import narrower
+from mail_pipeline.sync.narrowing import lessened, wants
 from mail_pipeline.sync.rows import ROLES
 from mail_pipeline.sync.scopes import Scope, Scopes
 from mail_pipeline.sync.storing import MessageStore
 from mail_pipeline.sync.streams import RECORD_STREAMS, leases_of
-from mail_pipeline.sync.widening import Goal
 
 _BATCH = 2_000
 _Item = TypeVar("_Item")
@@ -98,8 +96,7 @@ def remove_excluded(settings: Settings) -> RemovalReport:
             scopes = Scopes(lake, subsets)
             scope = scopes.of(grant["id"], grant["provider"])
             if not scope.subset.everything:
-                remover = _Remover(lake, leases, scope, scopes.goal(grant["id"], grant["provider"]), report)
-                remover.work()
+                _Remover(lake, leases, scopes, scope, report).work()
         providers = {grant["id"]: grant["provider"] for grant in grants}
         report.letters = _narrow_letters(lake, subsets, providers)
         report.notifications = landing.narrow(providers)
@@ -109,19 +106,22 @@ def remove_excluded(settings: Settings) -> RemovalReport:
 class _Remover:
     """Removes what is not wanted of one grant, under its leases."""
 
-    def __init__(self, lake: Lake, leases: Leases, scope: Scope, goal: Goal, report: RemovalReport) -> None:
+    def __init__(
+        self, lake: Lake, leases: Leases, scopes: Scopes, scope: Scope, report: RemovalReport
+    ) -> None:
         self._lake = lake
         self._leases = leases
+        self._scopes = scopes
         self._scope = scope
-        self._goal = goal
         self._report = report
 
     def work(self) -> None:
         grant_id = self._scope.grant_id
         with self._leases.held(self._lake, grant_id, leases_of(grant_id)):
+            # First: an interrupted call must not leave lists that seem to have brought what is removed.
+            self._checkpoints()
             self._messages()
             self._records()
-            self._checkpoints()
 
     def _messages(self) -> None:
         grant_id = self._scope.grant_id
@@ -175,35 +175,25 @@ class _Remover:
                 store.flush()
 
     def _wants(self, stream: str) -> bool:
-        return self._scope.subset.wants(stream.removeprefix("provider_"))
+        return wants(self._scope.subset, stream)
 
     def _checkpoints(self) -> None:
-        """Say of each list that only what is wanted is there; it then widens from that.
+        """Say of each list that only what is wanted stays of it; it then widens from that.
 
-        Those of a stream or a folder that is not wanted are forgotten.
+        Those of a stream that is not wanted are forgotten.
         """
         grant_id = self._scope.grant_id
         keys = list(self._lake.column(subset_queries.CHECKPOINT_KEYS, [grant_id]))
         with self._lake.transaction() as transaction:
-            fence = self._leases.check(grant_id)
+            self._leases.check(grant_id)
             for stream in (MESSAGES, *RECORD_STREAMS):
                 if not self._wants(stream):
                     # Those of events are named after calendars, which may be named after people.
                     transaction.change("checkpoints", subset_queries.FORGET_CHECKPOINTS, [grant_id, stream])
             standing = newest_checkpoints(self._lake, keys).values()
-            mail = [each for each in standing if each.stream == MESSAGES and self._wants(MESSAGES)]
-            excluded = [each for each in mail if not self._scope.wants_mailbox(each.scope)]
-            transaction.delete(
-                "checkpoints", text_table("partition_key", [each.partition_key for each in excluded])
-            )
-            now = int(time.time())
-            kept = [each for each in mail if each not in excluded]
-            narrow = [
-                replace(less, version=each.version + 1, fence=fence, updated_at=now)
-                for each in kept
-                if (less := narrower(each, self._goal, removed=True)) != each
-            ]
-            transaction.append("checkpoints", checkpoint_rows(narrow))
+            kept = [each for each in standing if self._wants(each.stream)]
+            less = lessened(kept, self._leases, self._scopes, self._scope, removed=True)
+            transaction.append("checkpoints", checkpoint_rows(less))
 
 
 def _narrow_letters(lake: Lake, subsets: Subsets, providers: Mapping[str, str]) -> int:

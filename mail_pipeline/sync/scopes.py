@@ -102,12 +102,13 @@ class Scopes:
             self._known[grant_id] = Scope(grant_id, subset, standings)
         return self._known[grant_id]
 
-    def goal(self, grant_id: str, provider: str) -> Goal:
-        """Return what the mailboxes of a grant are listed for."""
+    def goal(self, grant_id: str, provider: str, kind: str = "message") -> Goal:
+        """Return what the mailboxes of a grant, or its lists of another kind, are listed for."""
         scope = self.of(grant_id, provider)
         wanted = [each for each, standing in scope.standings.items() if standing is Standing.WANTED]
         listed_alone = len(wanted) == 1 and scope.subset.folders.wanted and provider not in IMAP_FAMILY
-        return Goal(scope.subset, lambda: self._folders(grant_id), only=wanted[0] if listed_alone else None)
+        only = wanted[0] if listed_alone and kind == "message" else None
+        return Goal(scope.subset, lambda: self._folders(grant_id), only, kind)
 
     def _folders(self, grant_id: str) -> list[dict[str, Any]]:
         return self._lake.table(subset_queries.FOLDERS_TO_JUDGE, [grant_id]).to_pylist()
@@ -123,6 +124,9 @@ class Scopes:
         if stream is None:
             return Judgement(notification)
         if not scope.subset.wants(stream):
+            if stream == "messages" and notification.action == "deleted" and self._is_stored(notification):
+                # What is stored stays, and no list of mail would tell later that it is gone.
+                return Judgement(notification)
             return Judgement(notification, f"{stream.capitalize()} of this grant are not wanted")
         if stream != "messages" or scope.subset.everything:
             return Judgement(notification)

@@ -41,25 +41,30 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is wanted of a mailbox. `folders` gives the grant's folders where their rules matter."""
+    """What is wanted of a mailbox, or of a list of another kind.
+
+    `folders` gives the grant's folders where their rules matter.
+    """
 
     subset: Subset
     folders: Callable[[], Iterable[Mapping[str, Any]]] = tuple
     only: str | None = None
     """The one folder that is wanted of a mailbox listed in one pass."""
+    kind: str = "message"
+    """What one of the objects is called."""
 
     @property
     def since(self) -> int | None:
-        """Return the oldest date wanted, in unix seconds."""
-        return self.subset.since
+        """Return the oldest date wanted, in unix seconds; of anything but mail all dates are."""
+        return self.subset.since if self.kind == "message" else None
 
     @property
     def described(self) -> str | None:
         """Return what is left out, as a checkpoint records it."""
-        return self.subset.describe()
+        return self.subset.describe(self.kind)
 
     def missing(self, before: str | None) -> Missing:
-        """Return what a mailbox lacks that was listed when this was left out; its date is not looked at.
+        """Return what a list lacks that was made when this was left out; its date is not looked at.
 
         `before` may say of several occasions what was left out, a line for each: what any of them left out
         is lacking.
@@ -73,6 +78,8 @@ class Goal:
                 return Missing(everything=True)
             fields |= self._fields(then)
             folders |= self._folders(then)
+        if fields and self.kind != "message":
+            return Missing(everything=True)
         if len(folders) > _LISTS_AT_MOST:
             return Missing(everything=True)
         added = tuple(name for name in KINDS["message"].fields if name in fields)
@@ -100,12 +107,13 @@ class Goal:
         hashing = self.subset.hashing
         if then.get("hashing") is not None and (hashing is None or hashing.mark != then["hashing"]):
             # Hashes of another key tell nothing beside those of this one.
-            added |= KINDS["message"].people
-        return {name for name in added if self.subset.keeps("message", name)}
+            added |= KINDS[self.kind].people | KINDS[self.kind].addresses
+        return {name for name in added if self.subset.keeps(self.kind, name)}
 
     def _folders(self, before: Mapping[str, Any]) -> set[str]:
         rules = _rules(before)
-        if rules == self.subset.folders or self.subset.provider in IMAP_FAMILY:
+        one_list = self.kind == "message" and self.subset.provider not in IMAP_FAMILY
+        if rules == self.subset.folders or not one_list:
             return set()
         rows = list(self.folders())
         then, now = rules.standings(rows), self.subset.folders.standings(rows)
