@@ -11,8 +11,6 @@ from mail_pipeline.lake.connection import catalog_path
 DATA = "MAIL_PIPELINE_DATA"
 CONFIG = "MAIL_PIPELINE_CONFIG"
 KEY = "NYLAS_API_KEY"
-ENTERED = "MAIL_PIPELINE_ENTERED"
-"""Set by a command for the processes it starts, which then read no `.env`."""
 _MARKS = ("workspace.yaml", "dagster.yaml")
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -32,12 +30,11 @@ def find_project() -> Path | None:
 def environment(project: Path | None) -> dict[str, str]:
     """Return the environment with what the project's `.env` adds; what the environment says itself wins.
 
-    An empty variable says nothing, except to the children of a command that has entered its data folder: it
-    has told them everything. A relative folder or file that `.env` names counts from there. Raises StopRun
-    where it cannot be read.
+    An empty variable wins as well: so a command can be told not to take what stands in `.env`. A relative
+    folder or file that `.env` names counts from there. Raises StopRun where it cannot be read.
     """
     path = (project or Path.cwd()) / ".env"
-    if ENTERED in os.environ or not path.is_file():
+    if not path.is_file():
         return dict(os.environ)
     try:
         values = dotenv_values(path)
@@ -49,7 +46,7 @@ def environment(project: Path | None) -> dict[str, str]:
     for name in (DATA, CONFIG):
         if (value := told.get(name, "").strip()) and "://" not in value:
             told[name] = str(path.parent / Path(value).expanduser())
-    return {**told, **{name: value for name, value in os.environ.items() if value.strip()}}
+    return {**told, **os.environ}
 
 
 def _unreadable(path: Path, why: str) -> StopRun:

@@ -15,9 +15,10 @@ def settings() -> str:
             "# Settings",
             paragraph(
                 "Settings are environment variables, or lines of `.env` in the project folder; the "
-                "environment wins, and what is unset or empty has its default. What is wrong with one is "
-                "said by every command, with its name and what was expected, before anything is done. A "
-                "relative folder counts from the current folder, and one in `.env` from that file's."
+                "environment wins, with an empty value too, and what is unset or empty has its default. What "
+                "is wrong with one is said by every command, with its name and what was expected, before "
+                "anything is done. A relative folder counts from the current folder, and one in `.env` from "
+                "that file's."
             ),
             table(
                 ("variable", "default", ""),

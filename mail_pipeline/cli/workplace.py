@@ -9,7 +9,6 @@ from filelock import FileLock
 from mail_pipeline.project import (
     CONFIG,
     DATA,
-    ENTERED,
     data_folder,
     demo_folder,
     environment,
@@ -67,8 +66,6 @@ class Workplace:
         from mail_pipeline.dagster_home import dagster_errors, fail_orphaned_runs, prepare_dagster_home
         from mail_pipeline.disk import disk_errors
 
-        # What is empty here is not to be filled in from `.env`: simulated mail has no database of its own.
-        os.environ[ENTERED] = "1"
         os.environ[DATA] = str(self.data)
         os.environ[CONFIG] = str(self.settings.config or "")
         os.environ["NYLAS_API_URI"] = self.settings.api_uri
