@@ -134,7 +134,7 @@ def test_one_that_cannot_be_had_stops_nobody_and_a_provider_that_brings_nothing_
     ]
     filed = serve(faults=Faults(rules))
 
-    ended = filed.fetch(settings=filed.settings(patience=0.05))
+    ended = filed.fetch(settings=filed.settings(patience=0.0))
 
     assert (ended[imap].state, ended[imap].failed, ended[imap].succeeded) == ("complete", 1, False)
     assert ended[imap].stored == ended[imap].wanted - 1

@@ -10,8 +10,11 @@ from mail_pipeline.simulator import MailboxSpec
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.removal import remove_excluded
 from mail_pipeline.sync.streams.record_store import RecordStore
+from mail_pipeline_tests.deep import deep
 from mail_pipeline_tests.streams.mirroring import assert_mirrored, mirror_all
 from mail_pipeline_tests.subset.mirrored import EWS, GOOGLE, IMAP, IMAP_FAMILY, MICROSOFT, Mirrored, mirrored
+
+SPECS = [pytest.param(GOOGLE, id="google"), pytest.param(IMAP, id="imap", marks=deep)]
 
 
 def remove(found: Mirrored, rules: str) -> None:
@@ -25,7 +28,7 @@ def remove(found: Mirrored, rules: str) -> None:
 @pytest.mark.parametrize(
     "rules", ["bodies = false", 'exclude_folders = ["role:inbox"]', "since = 2100-01-01"]
 )
-@pytest.mark.parametrize("spec", [GOOGLE, IMAP], ids=["google", "imap"])
+@pytest.mark.parametrize("spec", SPECS)
 def test_what_is_removed_while_a_mailbox_is_half_listed_comes_back(
     tmp_path: Path, spec: MailboxSpec, rules: str
 ) -> None:
@@ -68,7 +71,7 @@ def test_a_removed_folder_of_imap_is_listed_again_once_it_is_wanted(tmp_path: Pa
 @pytest.mark.parametrize(
     "rules", ["bodies = false", 'exclude_folders = ["role:junk"]', "since = 2100-01-01", "messages = false"]
 )
-@pytest.mark.parametrize("spec", [GOOGLE, IMAP], ids=["google", "imap"])
+@pytest.mark.parametrize("spec", SPECS)
 def test_what_was_left_out_for_an_hour_is_fetched_by_the_next_backfill(
     tmp_path: Path, spec: MailboxSpec, rules: str
 ) -> None:
