@@ -133,8 +133,8 @@ def fill(
         check()
         active = dict(lake.execute(reports.ACTIVE_PARTITION_KEYS).fetchall())
         choice = choose(active)
+        keys = [key for key in choice.keys if is_partition_key(key, active[key])]
         unusable = tuple(key for key in choice.keys if not is_partition_key(key, active[key]))
-        keys = [key for key in choice.keys if key not in set(unusable)]
         unread = unread_accounts(lake, choice.grants)
         requests_before, _ = _counts(lake)
         with display(console, keys) as shown:

@@ -37,8 +37,8 @@ class Subset:
         return self == Subset(self.provider)
 
     def wants(self, stream: str) -> bool:
-        """Tell whether a stream (messages, threads, contacts, calendars, events) is wanted."""
-        return stream not in self.off
+        """Tell whether a stream is wanted, by its name in the file or in checkpoints (provider_threads)."""
+        return stream.removeprefix("provider_") not in self.off
 
     def keeps(self, kind: str, name: str) -> bool:
         """Tell whether a field of a kind of object (message, contact, calendar, event, thread) is kept."""

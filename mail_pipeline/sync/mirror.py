@@ -184,7 +184,7 @@ def _together(grant_id: str, provider: str, words: Collection[MailboxProgress]) 
 
 def _wants(subsets: Subsets, grant: dict[str, Any], stream: RecordStream) -> bool:
     check_grant(subsets, grant["id"], grant["provider"])
-    return subsets.of(grant["id"], grant["provider"]).wants(stream.name.removeprefix("provider_"))
+    return subsets.of(grant["id"], grant["provider"]).wants(stream.name)
 
 
 def _left_out(grant: dict[str, Any]) -> MailboxProgress:

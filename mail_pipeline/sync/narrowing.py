@@ -9,16 +9,9 @@ from mail_pipeline.errors import RetryLater
 from mail_pipeline.lake import queries, subset_queries
 from mail_pipeline.lake.writer import Lake
 from mail_pipeline.subset import Subset, Subsets
-from mail_pipeline.sync.checkpoints import (
-    MESSAGES,
-    REGISTERED,
-    SKIPPED,
-    Checkpoint,
-    checkpoint_rows,
-    newest_checkpoints,
-)
+from mail_pipeline.sync.checkpoints import MESSAGES, Checkpoint, checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.leases import Leases
-from mail_pipeline.sync.position import from_its_top, narrower
+from mail_pipeline.sync.position import from_its_top, narrower, was_listed
 from mail_pipeline.sync.scopes import Scope, Scopes
 from mail_pipeline.sync.streams import STREAMS, leases_of
 from mail_pipeline.sync.widening import Goal
@@ -68,14 +61,9 @@ def lessened(
     ]
 
 
-def wants(subset: Subset, stream: str) -> bool:
-    """Tell whether a stream is wanted, by its name in checkpoints."""
-    return subset.wants(stream.removeprefix("provider_"))
-
-
 def _lacks(checkpoint: Checkpoint, subset: Subset) -> bool:
     """Tell, without a look at its folders, whether there may be something to record of a list."""
-    if not wants(subset, checkpoint.stream):
+    if not subset.wants(checkpoint.stream):
         return True
     return narrower(checkpoint, Goal(subset, kind=STREAMS[checkpoint.stream].kind)) != checkpoint
 
@@ -83,8 +71,7 @@ def _lacks(checkpoint: Checkpoint, subset: Subset) -> bool:
 def _less(checkpoint: Checkpoint, scopes: Scopes, scope: Scope, removed: bool) -> Checkpoint:
     stream = STREAMS[checkpoint.stream]
     excluded = stream.name == MESSAGES and not scope.wants_mailbox(checkpoint.scope)
-    if excluded or not wants(scope.subset, stream.name):
-        listed = checkpoint.round > 0 and checkpoint.state not in (REGISTERED, SKIPPED)
-        return from_its_top(checkpoint) if listed else checkpoint
+    if excluded or not scope.subset.wants(stream.name):
+        return from_its_top(checkpoint) if was_listed(checkpoint) else checkpoint
     goal = scopes.goal(scope.grant_id, scope.subset.provider, stream.kind)
     return narrower(checkpoint, goal, by_time=stream.newest_first, removed=removed)

@@ -106,7 +106,7 @@ def narrower(
     tables: should it be wanted again, it has to be fetched. A list in progress goes on for less, or begins
     anew where some of what it has brought is removed.
     """
-    if checkpoint.round == 0 or checkpoint.state in (REGISTERED, SKIPPED):
+    if not was_listed(checkpoint):
         return checkpoint
     since = max((at for at in (checkpoint.since, goal.since) if at is not None), default=None)
     less = replace(checkpoint, subset=goal.lacking(checkpoint.subset), since=since)
@@ -120,6 +120,11 @@ def narrower(
     # A cursor belongs to what was asked for: the rest is listed by time.
     before = checkpoint.listed_before if not by_time else _reached_before(checkpoint)
     return replace(less, cursor=None, listed_before=before)
+
+
+def was_listed(checkpoint: Checkpoint) -> bool:
+    """Tell whether a pass over a slice was begun that counts: it need not begin at its top anyway."""
+    return checkpoint.round > 0 and checkpoint.state not in (REGISTERED, SKIPPED)
 
 
 def from_its_top(checkpoint: Checkpoint) -> Checkpoint:

@@ -24,7 +24,7 @@ from mail_pipeline.subset.folders import Standing
 from mail_pipeline.sync.checkpoints import MESSAGES, checkpoint_rows, newest_checkpoints
 from mail_pipeline.sync.leases import Leases
 from mail_pipeline.sync.merge import RecordState
-from mail_pipeline.sync.narrowing import lessened, wants
+from mail_pipeline.sync.narrowing import lessened
 from mail_pipeline.sync.rows import ROLES
 from mail_pipeline.sync.scopes import Scope, Scopes
 from mail_pipeline.sync.storing import MessageStore
@@ -138,7 +138,7 @@ class _Remover:
                 store.flush()
 
     def _holds(self, row: Mapping[str, Any]) -> bool:
-        if not self._wants(MESSAGES):
+        if not self._scope.subset.wants(MESSAGES):
             return False
         return self._scope.holds(row["folders"] or (), row["date"])
 
@@ -170,12 +170,9 @@ class _Remover:
                 self._report.records += store.rewrite(
                     self._scope.grant_id,
                     partial(self._scope.subset.strip, stream.kind),
-                    keep=self._wants(stream.name),
+                    keep=self._scope.subset.wants(stream.name),
                 )
                 store.flush()
-
-    def _wants(self, stream: str) -> bool:
-        return wants(self._scope.subset, stream)
 
     def _checkpoints(self) -> None:
         """Say of each list that only what is wanted stays of it; it then widens from that.
@@ -187,11 +184,11 @@ class _Remover:
         with self._lake.transaction() as transaction:
             self._leases.check(grant_id)
             for stream in (MESSAGES, *RECORD_STREAMS):
-                if not self._wants(stream):
+                if not self._scope.subset.wants(stream):
                     # Those of events are named after calendars, which may be named after people.
                     transaction.change("checkpoints", subset_queries.FORGET_CHECKPOINTS, [grant_id, stream])
             standing = newest_checkpoints(self._lake, keys).values()
-            kept = [each for each in standing if self._wants(each.stream)]
+            kept = [each for each in standing if self._scope.subset.wants(each.stream)]
             less = lessened(kept, self._leases, self._scopes, self._scope, removed=True)
             transaction.append("checkpoints", checkpoint_rows(less))
 
